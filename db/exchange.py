@@ -1,0 +1,213 @@
+"""Answers in and out, with everything around them; an import is kept whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
+
+from db.compare_schema import Annotator, Answer, Assignment, Triplet
+from db.connected import now_ms
+from db.errors import AlreadyThere
+from db.galleries import Galleries
+from db.projects import RANKS
+from db.schema import Face
+from db.types import LabelRecord, NewFace
+
+BATCH = 5_000
+ONE, TWO, THREE, GOLD, ODD = (aliased(Face) for _ in range(5))
+
+
+class Exchange(Galleries):
+    """The part of the store that carries answers between studios and files."""
+
+    def read_labels(self, project_id: int, *, cutoff: int | None = None) -> Iterator[LabelRecord]:
+        """Yield every answer ever given, oldest first; `cutoff` shows the table as it was when that answer was new."""
+        query = _records(project_id)
+        if cutoff is not None:
+            query = query.where(Answer.id <= cutoff)
+        with self._read() as connection:
+            for row in connection.execution_options(yield_per=BATCH).execute(query):
+                yield _record(row, cutoff)
+
+    def add_labels(
+        self, project_id: int, gallery_id: int, *, faces: Mapping[str, NewFace], records: Iterable[LabelRecord]
+    ) -> int:
+        """Import answers with their questions, people and faces; return how many.
+
+        All or nothing: whatever goes wrong, nothing of the import stays. Raises AlreadyThere when an answer's client
+        key is known, as when a file is imported twice.
+        """
+        try:
+            with self._write() as connection:
+                return self._import(connection, project_id, gallery_id, faces, list(records))
+        except IntegrityError as error:
+            raise AlreadyThere("these answers, or some of them, were imported before; nothing was changed") from error
+
+    def _import(
+        self,
+        connection: Connection,
+        project_id: int,
+        gallery_id: int,
+        faces: Mapping[str, NewFace],
+        records: Sequence[LabelRecord],
+    ) -> int:
+        face_ids = {key: self._add_face(connection, gallery_id, face) for key, face in faces.items()}
+        people = self._import_people(connection, records)
+        triplets = self._import_triplets(connection, project_id, records, face_ids)
+        shown: dict[tuple[int, int, int], LabelRecord] = {}
+        for record in records:
+            where = (triplets[record.triplet_key], people[record.annotator], record.pass_number)
+            shown.setdefault(where, record)
+        assignments = self._import_assignments(connection, project_id, shown, records, triplets, people)
+        new = self._import_answers(connection, project_id, records, triplets, people, assignments, face_ids)
+        _chain(connection, records, new)
+        _count(connection, project_id)
+        return len(records)
+
+    def _import_people(self, connection: Connection, records: Sequence[LabelRecord]) -> dict[str, int]:
+        met = {record.annotator: record for record in records}
+        for name, record in met.items():
+            values = {
+                "name": name, "role": record.annotator_role, "state": record.annotator_state, "created_ms": now_ms(),
+            }  # fmt: skip
+            connection.execute(self._insert(Annotator).values(values).on_conflict_do_nothing())
+        known = connection.execute(select(Annotator.name, Annotator.id)).all()
+        return {row.name: int(row.id) for row in known if row.name in met}
+
+    def _import_triplets(
+        self,
+        connection: Connection,
+        project_id: int,
+        records: Sequence[LabelRecord],
+        faces: Mapping[str, int],
+    ) -> dict[str, int]:
+        asked = {record.triplet_key: record for record in records}
+        spread = max(RANKS // max(len(asked), 1), 1)
+        rows = [
+            {
+                "project_id": project_id, "key": key, "mode": one.mode, "kind": one.kind, "purpose": one.purpose,
+                "face_1_id": faces[one.face_1], "face_2_id": faces[one.face_2], "face_3_id": faces[one.face_3],
+                "sampler": one.sampler, "score": one.score, "model_run_id": None, "explanation": one.explanation,
+                "gold_face_id": faces[one.gold_face] if one.gold_face else None,
+                "wanted": one.wanted, "taken": 0, "rank": place * spread, "created_ms": one.leased_ms,
+            }
+            for place, (key, one) in enumerate(asked.items())
+        ]  # fmt: skip
+        for start in range(0, len(rows), BATCH):
+            connection.execute(self._insert(Triplet).on_conflict_do_nothing(), rows[start : start + BATCH])
+        known = connection.execute(select(Triplet.key, Triplet.id).where(Triplet.project_id == project_id)).all()
+        return {row.key: int(row.id) for row in known}
+
+    def _import_assignments(
+        self,
+        connection: Connection,
+        project_id: int,
+        shown: Mapping[tuple[int, int, int], LabelRecord],
+        records: Sequence[LabelRecord],
+        triplets: Mapping[str, int],
+        people: Mapping[str, int],
+    ) -> dict[tuple[int, int, int], int]:
+        undone = {
+            (triplets[one.triplet_key], people[one.annotator], one.pass_number)
+            for one in records
+            if one.choice == "undo" and one.superseded_by is None
+        }
+        rows = [
+            {
+                "project_id": project_id, "triplet_id": where[0], "annotator_id": where[1], "pass_number": where[2],
+                "purpose": one.shown_as, "counted": one.counted, "display_order": one.display_order,
+                "state": "lost" if where in undone else "answered", "rank": 0,
+                "leased_ms": one.leased_ms, "expires_ms": one.leased_ms,
+            }
+            for where, one in shown.items()
+        ]  # fmt: skip
+        return dict(zip(shown, self._insert_many(connection, Assignment, rows), strict=True))
+
+    def _import_answers(
+        self,
+        connection: Connection,
+        project_id: int,
+        records: Sequence[LabelRecord],
+        triplets: Mapping[str, int],
+        people: Mapping[str, int],
+        assignments: Mapping[tuple[int, int, int], int],
+        faces: Mapping[str, int],
+    ) -> list[int]:
+        rows: list[dict[str, Any]] = []
+        for one in records:
+            where = (triplets[one.triplet_key], people[one.annotator], one.pass_number)
+            rows.append({
+                "project_id": project_id, "assignment_id": assignments[where], "triplet_id": where[0],
+                "annotator_id": where[1], "revision": one.revision, "choice": one.choice,
+                "face_id": faces[one.odd_face] if one.odd_face else None, "reason": one.reason,
+                "response_ms": one.response_ms, "client": json.loads(one.client) if one.client else None,
+                "client_key": one.client_key, "created_ms": one.created_ms,
+            })  # fmt: skip
+        return self._insert_many(connection, Answer, rows)
+
+    def _insert_many(self, connection: Connection, table: Any, rows: Sequence[dict[str, Any]]) -> list[int]:
+        insert = self._insert(table).returning(table.id, sort_by_parameter_order=True)
+        new: list[int] = []
+        for start in range(0, len(rows), BATCH):
+            new.extend(int(one) for one in connection.scalars(insert, rows[start : start + BATCH]))
+        return new
+
+
+def _chain(connection: Connection, records: Sequence[LabelRecord], new: Sequence[int]) -> None:
+    """Point each superseded answer to the one that followed it."""
+    said: dict[tuple[str, str, int], list[tuple[int, int]]] = {}
+    for record, answer_id in zip(records, new, strict=True):
+        where = (record.triplet_key, record.annotator, record.pass_number)
+        said.setdefault(where, []).append((record.revision, answer_id))
+    for revisions in said.values():
+        for (_, earlier), (_, later) in pairwise(sorted(revisions)):
+            connection.execute(update(Answer).where(Answer.id == earlier).values(superseded_by_id=later))
+
+
+def _count(connection: Connection, project_id: int) -> None:
+    """Set how many answers of each question are taken; a question wants at least those it has."""
+    given = (
+        select(func.count())
+        .where(Assignment.triplet_id == Triplet.id, Assignment.counted, Assignment.state != "lost")
+        .scalar_subquery()
+    )
+    mine = Triplet.project_id == project_id
+    connection.execute(update(Triplet).where(mine, Triplet.wanted < given).values(wanted=given))
+    connection.execute(update(Triplet).where(mine).values(taken=given))
+
+
+def _records(project_id: int) -> Select[Any, *tuple[Any, ...]]:
+    columns = (
+        Answer.id, Triplet.key, Triplet.mode, Triplet.kind, Triplet.purpose, Triplet.sampler, Triplet.score,
+        Triplet.model_run_id, Triplet.wanted, ONE.key, TWO.key, THREE.key, GOLD.key, Triplet.explanation,
+        Annotator.name, Annotator.role, Annotator.state, Assignment.pass_number, Assignment.purpose,
+        Assignment.counted, Assignment.display_order, Assignment.leased_ms, Answer.revision, Answer.choice, ODD.key,
+        Answer.reason, Answer.response_ms, Answer.client, Answer.client_key, Answer.superseded_by_id, Answer.created_ms,
+    )  # fmt: skip
+    return (
+        select(*columns)
+        .join(Triplet, Triplet.id == Answer.triplet_id)
+        .join(Assignment, Assignment.id == Answer.assignment_id)
+        .join(Annotator, Annotator.id == Answer.annotator_id)
+        .join(ONE, ONE.id == Triplet.face_1_id)
+        .join(TWO, TWO.id == Triplet.face_2_id)
+        .join(THREE, THREE.id == Triplet.face_3_id)
+        .outerjoin(GOLD, GOLD.id == Triplet.gold_face_id)
+        .outerjoin(ODD, ODD.id == Answer.face_id)
+        .where(Answer.project_id == project_id)
+        .order_by(Answer.id)
+    )
+
+
+def _record(row: Row[Any], cutoff: int | None) -> LabelRecord:
+    values = list(row)
+    client, superseded = values[27], values[29]
+    values[27] = json.dumps(client, sort_keys=True, ensure_ascii=False) if client is not None else None
+    values[29] = None if cutoff is not None and superseded is not None and superseded > cutoff else superseded
+    return LabelRecord(*values)

@@ -1,0 +1,205 @@
+"""Who is shown which question: leases that expire, overlap that is never exceeded, nothing seen twice by accident."""
+
+from __future__ import annotations
+
+import random
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select, update
+
+from db.compare_schema import Assignment, Project, Triplet
+from db.connected import Connected, now_ms
+from db.errors import NotAllowed, NotThere
+from db.people import locked_annotator
+from db.types import AnnotatorRow, ProjectRow, Question
+
+REPEAT_AFTER = 20
+"""Answers between a question and its designed repeat."""
+EXPIRED_AT_ONCE = 200
+ORDERS = ("123", "132", "213", "231", "312", "321")
+HEAD_ORDERS = ("123", "132")
+
+_chance = random.SystemRandom()
+
+
+class Queue(Connected):
+    """The part of the store that hands out questions."""
+
+    def take_questions(self, project_id: int, annotator_id: int, *, count: int = 2) -> list[Question]:
+        """Lease up to `count` questions to a person, those they hold already first; fewer when none are left.
+
+        A lease is renewed by calling this again, on this device or another. Raises NotAllowed when the person or the
+        project is paused.
+        """
+        self._return_expired(project_id, besides=annotator_id)
+        with self._write() as connection:
+            person = locked_annotator(connection, annotator_id)
+            project = _open_project(connection, project_id)
+            held = self._renew(connection, project, person, count)
+            while len(held) < count and (question := self._lease_one(connection, project, person)) is not None:
+                held.append(question)
+        return held
+
+    def return_questions(self, project_id: int, annotator_id: int) -> int:
+        """Give back what a person holds without an answer, as when they stop; returns how many."""
+        with self._write() as connection:
+            mine = _leases(project_id).where(Assignment.annotator_id == annotator_id)
+            return _lose(connection, mine)
+
+    def _return_expired(self, project_id: int, *, besides: int) -> None:
+        # A transaction of its own, so that nobody waits for a question while holding another.
+        late = _leases(project_id).where(Assignment.expires_ms < now_ms(), Assignment.annotator_id != besides)
+        late = late.limit(EXPIRED_AT_ONCE)
+        with self._read() as connection:
+            if connection.execute(late.limit(1)).one_or_none() is None:
+                return
+        with self._write() as connection:
+            _lose(connection, late.with_for_update(skip_locked=True, key_share=True, of=Assignment))
+
+    def _renew(self, connection: Connection, project: ProjectRow, person: AnnotatorRow, count: int) -> list[Question]:
+        mine = and_(Assignment.project_id == project.id, Assignment.annotator_id == person.id)
+        until = now_ms() + project.lease_ms
+        connection.execute(update(Assignment).where(mine, Assignment.state == "leased").values(expires_ms=until))
+        lost = select(Assignment.id, Assignment.triplet_id, Assignment.counted).join(
+            Triplet, Triplet.id == Assignment.triplet_id
+        )
+        free = (~Assignment.counted) | (Triplet.taken < Triplet.wanted)
+        again = lost.where(mine, Assignment.state == "lost", free).order_by(Assignment.triplet_id)
+        for row in connection.execute(again).all():
+            if not row.counted or take_place(connection, row.triplet_id):
+                revived = update(Assignment).where(Assignment.id == row.id)
+                connection.execute(revived.values(state="leased", expires_ms=until))
+        query = _questions().where(mine, Assignment.state == "leased").order_by(Assignment.id).limit(count)
+        return [_question(row) for row in connection.execute(query)]
+
+    def _lease_one(self, connection: Connection, project: ProjectRow, person: AnnotatorRow) -> Question | None:
+        for purpose in self._purposes(connection, project, person):
+            if purpose == "repeat":
+                triplet_id = _to_repeat(connection, project, person)
+            elif purpose == "work":
+                triplet_id = self._work(connection, project, person)
+            else:
+                triplet_id = _for_everybody(connection, project, person, purpose)
+            if triplet_id is not None:
+                return self._assign(connection, project, person, triplet_id, purpose)
+        return None
+
+    def _purposes(self, connection: Connection, project: ProjectRow, person: AnnotatorRow) -> tuple[str, ...]:
+        """What to try for the next question, best first."""
+        shown = select(func.count()).where(
+            Assignment.project_id == project.id, Assignment.annotator_id == person.id,
+            Assignment.purpose == "qualification",
+        )  # fmt: skip
+        if (connection.scalar(shown) or 0) < project.qualification:
+            return ("qualification", "work")
+        draw = _chance.random()
+        if draw < project.gold_share:
+            return ("gold", "work")
+        if draw < project.gold_share + project.repeat_share:
+            return ("repeat", "work")
+        return ("work",)
+
+    def _work(self, connection: Connection, project: ProjectRow, person: AnnotatorRow) -> int | None:
+        """Take a place in a question that wants answers; goes on from this person's last place in the queue."""
+        last = connection.scalar(
+            select(Assignment.rank)
+            .where(Assignment.project_id == project.id, Assignment.annotator_id == person.id)
+            .where(Assignment.purpose == "work")
+            .order_by(Assignment.id.desc())
+            .limit(1)
+        )
+        places: list[ColumnElement[bool]] = [Triplet.rank >= 0]
+        if last is not None:
+            places = [Triplet.rank > last, Triplet.rank < last]
+        for place in places:
+            while (triplet_id := connection.scalar(_waiting(project, person).where(place))) is not None:
+                if person.role == "visitor" or take_place(connection, triplet_id):
+                    return int(triplet_id)
+        return None
+
+    def _assign(
+        self, connection: Connection, project: ProjectRow, person: AnnotatorRow, triplet_id: int, purpose: str
+    ) -> Question:
+        triplet = connection.execute(select(Triplet.rank, Triplet.mode).where(Triplet.id == triplet_id)).one()
+        now = now_ms()
+        values = {
+            "project_id": project.id, "triplet_id": triplet_id, "annotator_id": person.id,
+            "pass_number": int(purpose == "repeat"), "purpose": purpose,
+            "counted": purpose == "work" and person.role != "visitor",
+            "display_order": _chance.choice(HEAD_ORDERS if triplet.mode == "head_two" else ORDERS),
+            "state": "leased", "rank": triplet.rank, "leased_ms": now, "expires_ms": now + project.lease_ms,
+        }  # fmt: skip
+        new = connection.execute(self._insert(Assignment).values(values).returning(Assignment.id)).scalar_one()
+        return _question(connection.execute(_questions().where(Assignment.id == new)).one())
+
+
+def _open_project(connection: Connection, project_id: int) -> ProjectRow:
+    row = connection.execute(select(Project.__table__).where(Project.id == project_id)).mappings().one_or_none()
+    if row is None:
+        raise NotThere(f"there is no project {project_id}")
+    project = ProjectRow(**row)
+    if project.state != "open":
+        raise NotAllowed(f"the project {project.name!r} is {project.state}")
+    return project
+
+
+def _leases(project_id: int) -> Select[int, int, bool]:
+    return select(Assignment.id, Assignment.triplet_id, Assignment.counted).where(
+        Assignment.project_id == project_id, Assignment.state == "leased"
+    )
+
+
+def _lose(connection: Connection, leases: Select[int, int, bool]) -> int:
+    rows = sorted(connection.execute(leases).all(), key=lambda row: int(row.triplet_id))
+    lost = 0
+    for row in rows:  # in the order of their questions, so that two who do this at once never wait for each other
+        still_leased = update(Assignment).where(Assignment.id == row.id, Assignment.state == "leased")
+        if not connection.execute(still_leased.values(state="lost")).rowcount:
+            continue
+        lost += 1
+        if row.counted:
+            connection.execute(update(Triplet).where(Triplet.id == row.triplet_id).values(taken=Triplet.taken - 1))
+    return lost
+
+
+def take_place(connection: Connection, triplet_id: int) -> bool:
+    """Use up one wanted answer of a question; False when there is none left. Atomic on both databases."""
+    free = update(Triplet).where(Triplet.id == triplet_id, Triplet.taken < Triplet.wanted)
+    return bool(connection.execute(free.values(taken=Triplet.taken + 1)).rowcount)
+
+
+def _unseen(project: ProjectRow, person: AnnotatorRow) -> Select[int]:
+    seen = select(Assignment.id).where(Assignment.triplet_id == Triplet.id, Assignment.annotator_id == person.id)
+    query = select(Triplet.id).where(Triplet.project_id == project.id, ~seen.exists())
+    return query.order_by(Triplet.rank).limit(1)
+
+
+def _waiting(project: ProjectRow, person: AnnotatorRow) -> Select[int]:
+    query = _unseen(project, person).where(Triplet.taken < Triplet.wanted)
+    return query if person.role == "visitor" else query.with_for_update(skip_locked=True, key_share=True, of=Triplet)
+
+
+def _for_everybody(connection: Connection, project: ProjectRow, person: AnnotatorRow, purpose: str) -> int | None:
+    found = connection.scalar(_unseen(project, person).where(Triplet.purpose == purpose))
+    return int(found) if found is not None else None
+
+
+def _to_repeat(connection: Connection, project: ProjectRow, person: AnnotatorRow) -> int | None:
+    """Choose one of the questions this person answered a while ago and has not been asked again."""
+    mine = [Assignment.project_id == project.id, Assignment.annotator_id == person.id]
+    recent = select(Assignment.triplet_id).where(*mine, Assignment.purpose == "work", Assignment.state == "answered")
+    again = set(connection.scalars(select(Assignment.triplet_id).where(*mine, Assignment.pass_number == 1)))
+    window = connection.scalars(recent.order_by(Assignment.id.desc()).offset(REPEAT_AFTER).limit(200))
+    candidates = [triplet_id for triplet_id in window if triplet_id not in again]
+    return int(_chance.choice(candidates)) if candidates else None
+
+
+def _questions() -> Select[int, int, str, int, int, int, str, str]:
+    return select(
+        Assignment.id, Assignment.triplet_id, Triplet.mode, Triplet.face_1_id, Triplet.face_2_id, Triplet.face_3_id,
+        Assignment.display_order, Assignment.purpose,
+    ).join(Triplet, Triplet.id == Assignment.triplet_id)  # fmt: skip
+
+
+def _question(row: Row[int, int, str, int, int, int, str, str]) -> Question:
+    assignment_id, triplet_id, mode, first, second, third, order, purpose = row
+    return Question(assignment_id, triplet_id, mode, (first, second, third), order, purpose)

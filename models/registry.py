@@ -1,0 +1,115 @@
+"""Networks by name, built when first asked for and shared by everybody after that: nothing on them ever changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from models import cards
+from models.device import choose_device, precision
+from models.errors import BadInput, MissingWeights
+from models.weights import find_weight
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where networks run and where files that do not ship may lie."""
+
+    device: str = "auto"
+    weights_folders: tuple[Path, ...] = ()
+
+
+_chosen: list[Places] = [Places()]
+
+
+def configure(*, device: str, weights_folders: tuple[Path, ...]) -> None:
+    """Say once, before the first `load`, what to run on; raises RuntimeError when networks are already built."""
+    places = Places(device, weights_folders)
+    if places == _chosen[0]:
+        return
+    if load.cache_info().currsize:
+        raise RuntimeError("networks are already loaded; configure the registry before the first load")
+    _chosen[0] = places
+
+
+def places() -> Places:
+    """Return what `configure` was told."""
+    return _chosen[0]
+
+
+def _shipped(name: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """Return the config, the float32 tensors and the backend name of a shipped weight."""
+    card_file = cards.PRETRAINED / f"{name}.json"
+    if not card_file.is_file():
+        raise MissingWeights(f"the weights {name!r} are not in {cards.PRETRAINED.name}; run `mien train {name}`")
+    card = cards.read_card(card_file)
+    path = cards.check_weight(card)
+    with safe_open(path, framework="pt") as stored:
+        config = json.loads(stored.metadata()["config"])
+        tensors = {key: stored.get_tensor(key) for key in stored.keys()}
+    return config, {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, card.backend
+
+
+def _faces() -> Any:
+    from models.faces import detect  # noqa: PLC0415 - torch and OpenCV load when a face is first looked for
+    from models.faces.finder import FaceFinder  # noqa: PLC0415
+    from models.faces.network import FaceNet  # noqa: PLC0415
+
+    config, tensors, _ = _shipped("faces")
+    network = FaceNet(**config)
+    network.load_state_dict(tensors)
+    device = choose_device(places().device)
+    file = find_weight("yunet", *places().weights_folders)
+    detector = detect.yunet(file) if file else detect.haar()
+    own = FaceFinder(network, detector, device=device, dtype=precision(device))
+    task_file = find_weight("face_landmarker", *places().weights_folders)
+    if task_file is None or not find_spec("mediapipe"):
+        return own
+    from models.faces.mediapipe_backend import MediaPipeFinder  # noqa: PLC0415 - an extra that most lack
+
+    return MediaPipeFinder(task_file, own)
+
+
+def _deepfever() -> Any:
+    brought = find_weight("emotiefflib", *places().weights_folders)
+    if brought is not None and find_spec("onnxruntime"):
+        from models.emotiefflib import EmotiEffReader  # noqa: PLC0415 - an extra that most lack
+
+        return EmotiEffReader(brought)
+    from models.deepfever import ExpressionNet, ExpressionReader  # noqa: PLC0415
+
+    config, tensors, backend = _shipped("deepfever")
+    network = ExpressionNet(**config)
+    network.load_state_dict(tensors)
+    device = choose_device(places().device)
+    return ExpressionReader(network, backend=backend, device=device, dtype=precision(device))
+
+
+BUILDERS: dict[str, Callable[[], Any]] = {
+    "faces": _faces,
+    "deepfever": _deepfever,
+}
+
+
+@cache
+def load(name: str) -> Any:
+    """Return the wrapper called `name`, building it at the first call; raises BadInput for an unknown name.
+
+    Raises MissingWeights or BadWeights when its file is absent or not the one its card speaks of.
+    """
+    if name not in BUILDERS:
+        raise BadInput(f"no network is called {name!r}; there are {', '.join(BUILDERS)}")
+    return BUILDERS[name]()
+
+
+def load_all() -> None:
+    """Build every network: for hosts such as ZeroGPU, which want them in place before the first visitor."""
+    for name in BUILDERS:
+        load(name)

@@ -1,0 +1,58 @@
+"""Files made on demand and handed to the browser directly, so that none of them lies on the server."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from studio.components.markup import render
+from studio.components.scripts import script
+
+
+class Kind(NamedTuple):
+    """What a download is called, and what is in it."""
+
+    label: str
+    tip: str
+
+
+KINDS = {
+    "json": Kind("JSON", "Everything that was read, for programs"),
+    "csv": Kind("CSV", "One row per face or frame, for tables"),
+    "npz": Kind("NPZ", "Vectors and landmarks, for NumPy"),
+    "png": Kind("Picture", "The photo with faces outlined and named"),
+    "zip": Kind("Pictures", "The faces and whom to thank for them, in one ZIP file"),
+}
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file to hand over."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+class Saver(gr.HTML):
+    """Download buttons; triggers `save` with `kind`, and saves the Download it is then given."""
+
+    def __init__(self, kinds: tuple[str, ...], **options: Any) -> None:
+        super().__init__(
+            value=None,
+            html_template=render("saver.html", kinds=kinds, words=KINDS),
+            js_on_load=script("saver"),
+            apply_default_css=False,
+            **options,
+        )
+
+    def postprocess(self, value: Download | None) -> str | None:  # type: ignore[override]
+        """Send the file as text that only the component's script reads."""
+        if value is None:
+            return None
+        content = base64.b64encode(value.content).decode()
+        return json.dumps({"name": value.name, "href": f"data:{value.media_type};base64,{content}"})

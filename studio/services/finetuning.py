@@ -1,0 +1,209 @@
+"""From a project's answers to a better embedding: collect, fit, judge on kept-out faces, put into use or keep aside."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.agreement import leave_one_out_ceiling
+from db.ballots import PURPOSE_NAMES, Ballots
+from db.store import Store
+from db.types import Backend, ModelRunRow, ProjectRow
+from models import triplets
+from models.errors import BadInput, Cancelled
+from models.triplets import Comparisons
+
+if TYPE_CHECKING:
+    from models.finetune import ExpressionHead
+
+Vectors = NDArray[np.float32]
+SURE, SURE_OVER_FACES = 0.95, 0.8
+"""Share of paired resamples, of triplets and of faces, in which a new model must beat the one in use to replace it."""
+KIND_WORDS = ("one_class", "two_class", "three_class")
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What a fine-tuning learns from and is judged by; no face is in both."""
+
+    face_ids: list[int]
+    vectors: Vectors
+    training: Comparisons
+    evaluation: Comparisons
+    ballots: Ballots
+    """The answers to evaluation questions, one by one."""
+
+
+def collect(store: Store, project: ProjectRow, *, cutoff: int | None = None) -> Lesson:
+    """Gather the answers up to a cutoff; the same cutoff gives the same lesson, whatever was answered since."""
+    face_ids, vectors = store.vectors(project.gallery_id, backend=project.backend)
+    ballots = store.read_ballots(project.id, cutoff=cutoff)
+    known = np.isin(ballots.faces, face_ids).all(1) if len(ballots) else np.zeros(0, bool)
+    chosen = ballots.where(known & (ballots.odd > 0) & (ballots.pass_number == 0))
+    held_out = np.isin(chosen.faces, list(store.evaluation_faces(project.id)))
+    asked_to_judge = chosen.purpose == PURPOSE_NAMES.index("evaluation")
+    training = chosen.where((chosen.purpose == PURPOSE_NAMES.index("train")) & ~held_out.any(1))
+    judged = chosen.where(asked_to_judge & held_out.all(1))
+    place = {face_id: number for number, face_id in enumerate(face_ids)}
+    return Lesson(face_ids, vectors, comparisons(training, place), comparisons(judged, place), judged)
+
+
+def comparisons(ballots: Ballots, place: dict[int, int]) -> Comparisons:
+    """Add up answers by question; `place` says in which row of the vectors a face is."""
+    asked, first, where = np.unique(ballots.triplet, return_index=True, return_inverse=True)
+    votes = np.zeros((len(asked), 3))
+    np.add.at(votes, (where, ballots.odd - 1), 1)
+    total = votes.sum(1)
+    places = np.array([[place[int(face)] for face in row] for row in ballots.faces[first]], np.int64).reshape(-1, 3)
+    return Comparisons(places, votes / total[:, None], total.astype(np.int64), ballots.kind[first])
+
+
+def finetune(
+    store: Store,
+    project: ProjectRow,
+    *,
+    run: ModelRunRow | None = None,
+    seed: int = 0,
+    progress: Callable[[float, str], None] = lambda _share, _step: None,
+) -> ModelRunRow:
+    """Fit, judge, and put the new model into use if a paired bootstrap says it is better; else keep it as candidate.
+
+    `run` continues one that was announced with `announce`. A model in use stays in use whatever goes wrong here.
+    """
+    run = run or announce(store, project, seed=seed)
+    lesson = collect(store, project, cutoff=run.cutoff_answer_id)
+    answers = int(lesson.training.votes.sum())
+
+    def tell(share: float, step: str) -> None:
+        progress(share, step)
+        if not store.update_run(run.id, metrics={"progress": round(share, 3), "step": step}):
+            raise Cancelled("the fine-tuning was stopped")
+
+    try:
+        metrics, head = _fit_and_judge(store, project, lesson, answers, seed=seed, tell=tell)
+    except Cancelled:
+        store.finish_run(run.id, state="failed", metrics={"reason": "stopped"})
+        return store.run(run.id)
+    except Exception as error:
+        store.finish_run(run.id, state="failed", metrics={"reason": f"{type(error).__name__}: {error}"})
+        raise
+    if not store.finish_run(run.id, state="candidate", metrics=metrics, weights=head.to_bytes() if head else None):
+        return store.run(run.id)
+    if head is not None and metrics["better"] >= SURE and metrics["better_over_faces"] >= SURE_OVER_FACES:
+        promote(store, store.run(run.id))
+    return store.run(run.id)
+
+
+def announce(store: Store, project: ProjectRow, *, seed: int = 0) -> ModelRunRow:
+    """Note a fine-tuning that is about to begin on everything answered so far."""
+    settings = {"seed": seed, "base": project.backend}
+    cutoff = store.last_answer_id(project.id)
+    return store.add_run(project.id, backend=project.backend, cutoff_answer_id=cutoff, hyperparameters=settings)
+
+
+def promote(store: Store, run: ModelRunRow) -> None:
+    """Put a model into use: its vectors are written first, then it becomes the project's model."""
+    project = store.project(run.project_id)
+    face_ids, vectors = store.vectors(project.gallery_id, backend=run.backend)
+    store.add_vectors(face_ids, load_head(run).apply_to(vectors), backend=backend_of(run))
+    before = in_use(store, project)
+    store.promote_run(run.id)
+    if before is not None and before.id != run.id:
+        store.delete_vectors(project.gallery_id, backend=backend_of(before))
+
+
+def roll_back(store: Store, project: ProjectRow) -> ModelRunRow | None:
+    """Return to the model before the one in use, or to the untouched vectors; returns what is in use then."""
+    current = in_use(store, project)
+    if current is None:
+        return None
+    parent = store.run(current.parent_id) if current.parent_id is not None else None
+    if parent is not None and parent.weights is not None:
+        promote(store, parent)
+        return store.run(parent.id)
+    store.retire_runs(project.id)
+    store.delete_vectors(project.gallery_id, backend=backend_of(current))
+    return None
+
+
+def in_use(store: Store, project: ProjectRow) -> ModelRunRow | None:
+    """Return the promoted run of a project, or None while the untouched vectors are in use."""
+    return next((run for run in store.runs(project.id) if run.state == "promoted"), None)
+
+
+def backend_of(run: ModelRunRow) -> Backend:
+    """Return the name of the vectors that a run makes."""
+    base = Backend.parse(run.backend)
+    return Backend(f"{base.name}+run{run.id}", hashlib.sha256(run.weights or b"").hexdigest()[:12])
+
+
+def load_head(run: ModelRunRow) -> ExpressionHead:
+    """Return the head of a run; raises BadInput when it has none."""
+    from models.finetune import ExpressionHead  # noqa: PLC0415  (torch is loaded when somebody fine-tunes)
+
+    if run.weights is None:
+        raise BadInput(f"run {run.id} has no model: it {run.metrics.get('reason', 'was still collecting answers')}")
+    head: ExpressionHead = ExpressionHead.from_bytes(run.weights, **run.metrics["head"])
+    return head
+
+
+def _fit_and_judge(
+    store: Store, project: ProjectRow, lesson: Lesson, answers: int, *, seed: int, tell: Callable[[float, str], None]
+) -> tuple[dict[str, Any], ExpressionHead | None]:
+    from models.finetune import ENOUGH, Plan, fit  # noqa: PLC0415
+
+    current = in_use(store, project)
+    base_vectors = load_head(current).apply_to(lesson.vectors) if current else lesson.vectors
+    metrics: dict[str, Any] = {"answers": answers, "base": judge(lesson, lesson.vectors)}
+    metrics |= {"ceiling": leave_one_out_ceiling(lesson.ballots), "better": 0.0}
+    if answers < ENOUGH:
+        return metrics | {"reason": f"collecting: {answers} of {ENOUGH} answers"}, None
+    found = fit(lesson.vectors, lesson.training, plan=Plan(seed=seed), progress=tell)
+    if found is None:
+        return metrics | {"reason": "no head predicts held-out answers better than the vectors in use"}, None
+    tuned = found.head.apply_to(lesson.vectors)
+    ours, theirs = (triplets.credits(vectors, lesson.evaluation) for vectors in (tuned, base_vectors))
+    better, over_faces = triplets.chance_of_better(ours, theirs, lesson.evaluation.places, seed=seed)
+    config = {name: found.head.config[name] for name in ("dimension", "kind", "block")}
+    return metrics | {
+        "tuned": judge(lesson, tuned, temperature=found.temperature),
+        "in_use": judge(lesson, base_vectors),
+        "better": better,
+        "better_over_faces": over_faces,
+        "head": config,
+        "parameters": sum(value.numel() for value in found.head.parameters()),
+        "anchor": found.anchor,
+        "steps": found.steps,
+        "held_out_loss": found.held_out_loss,
+        "base_loss": found.base_loss,
+        "curve": [round(value, 5) for value in found.curve],
+    }, found.head
+
+
+def judge(lesson: Lesson, vectors: Vectors, *, temperature: float | None = None) -> dict[str, Any]:
+    """Return the figures of vectors on the evaluation questions: all, strongly agreed, by kind; calibration."""
+    from models.finetune import calibrated_temperature  # noqa: PLC0415
+
+    said = lesson.evaluation
+    if not len(said):
+        return {"accuracy": asdict(triplets.accuracy(np.zeros(0), said.places)), "chance": 1 / 3}
+    credit = triplets.credits(vectors, said)
+    strong = said.shares.max(1) >= triplets.STRONG
+    figures: dict[str, Any] = {"accuracy": asdict(triplets.accuracy(credit, said.places)), "chance": 1 / 3}
+    figures["strong"] = asdict(triplets.accuracy(credit[strong], said.places[strong]))
+    for number, name in enumerate(KIND_WORDS):
+        of_kind = said.kinds == number
+        figures[name] = asdict(triplets.accuracy(credit[of_kind], said.places[of_kind]))
+    temperature = temperature or calibrated_temperature(
+        lesson.vectors, lesson.training if len(lesson.training) else said
+    )
+    chances = triplets.odd_one_out_chances(vectors, said.places, temperature=temperature)
+    return figures | {
+        "log_loss": triplets.log_loss(chances, said),
+        "calibration_error": triplets.calibration_error(chances, said),
+    }

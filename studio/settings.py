@@ -1,0 +1,93 @@
+"""Everything Mien takes from its surroundings, read once; nothing else reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+ROOT = Path(__file__).resolve().parent.parent
+VARIABLES = {
+    "MIEN_DATA_DIR": "folder of the database, the gallery and downloaded weights; default: the user's data folder",
+    "MIEN_WEIGHTS_DIR": "a further folder with weights of others, looked through first, such as a shared mirror",
+    "MIEN_DATABASE_URL": "address of the database; default: SQLite in the data folder",
+    "MIEN_DEVICE": "cuda, cuda:1, mps or cpu; default: auto, the best there is",
+    "MIEN_PORT": "port of the page; default: 7860",
+    "GRADIO_SERVER_PORT": "the same, where MIEN_PORT is not set",
+    "GRADIO_SERVER_NAME": "address to listen on; default: 127.0.0.1, on Spaces 0.0.0.0",
+    "SPACE_ID": "set by Hugging Face Spaces",
+    "SPACES_ZERO_GPU": "set by Hugging Face Spaces where a GPU is lent for each call",
+}
+DEVICES = ("auto", "cuda", "mps", "cpu")
+
+
+class WrongSetting(ValueError):
+    """An environment variable holds what it cannot hold; the message names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where data lies, what to compute on, and what a host has decided."""
+
+    data_dir: Path
+    """Database, gallery and downloaded weights."""
+    weights_dir: Path
+    """Where weights of others are looked for first; may be a read-only mirror."""
+    database_url: str
+    device: str
+    """cuda, mps or cpu; auto picks the best there is."""
+    host: str
+    port: int
+    on_spaces: bool
+    zero_gpu: bool
+
+    @property
+    def own_weights_dir(self) -> Path:
+        """Where fetched and brought weights are written."""
+        return self.data_dir / "weights"
+
+    @property
+    def weights_folders(self) -> tuple[Path, ...]:
+        """All folders weights are looked for in, in order."""
+        own = self.own_weights_dir
+        return (own,) if self.weights_dir == own else (self.weights_dir, own)
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Build the settings from environment variables; raises WrongSetting naming the variable that is wrong."""
+    given = {name: environment[name].strip() for name in VARIABLES if environment.get(name, "").strip()}
+    data_dir = Path(given.get("MIEN_DATA_DIR") or user_data_path("mien", appauthor=False)).expanduser()
+    on_spaces = "SPACE_ID" in given
+    return Settings(
+        data_dir=data_dir,
+        weights_dir=Path(given.get("MIEN_WEIGHTS_DIR") or data_dir / "weights").expanduser(),
+        database_url=given.get("MIEN_DATABASE_URL") or f"sqlite:///{data_dir / 'mien.sqlite'}",
+        device=_device(given.get("MIEN_DEVICE", "auto")),
+        host=given.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_spaces else "127.0.0.1"),
+        port=_port(given.get("MIEN_PORT") or given.get("GRADIO_SERVER_PORT") or "7860"),
+        on_spaces=on_spaces,
+        zero_gpu="SPACES_ZERO_GPU" in given,
+    )
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process."""
+    return read_settings(os.environ)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise WrongSetting(f"MIEN_PORT must be a whole number from 1 to 65535, got {text!r}")
+    return int(text)
+
+
+def _device(text: str) -> str:
+    kind, colon, index = text.partition(":")
+    if kind not in DEVICES or (colon and not (kind == "cuda" and index.isdigit())):
+        raise WrongSetting(f"MIEN_DEVICE must be auto, cuda, cuda:1, mps or cpu, got {text!r}")
+    return text

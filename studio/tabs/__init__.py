@@ -1,0 +1,10 @@
+"""The tabs, in the order they are shown; each module has TITLE and `build(context) -> Doors`."""
+
+from types import ModuleType
+
+import studio.tabs.about as about
+import studio.tabs.compare as compare
+import studio.tabs.explore as explore
+import studio.tabs.expression as expression
+
+TABS: tuple[ModuleType, ...] = (expression, explore, compare, about)
