@@ -44,7 +44,7 @@ def places() -> Places:
     return _chosen[0]
 
 
-def _shipped(name: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+def shipped(name: str) -> tuple[dict[str, Any], dict[str, Any], str]:
     """Return the config, the float32 tensors and the backend name of a shipped weight."""
     card_file = cards.PRETRAINED / f"{name}.json"
     if not card_file.is_file():
@@ -62,7 +62,7 @@ def _faces() -> Any:
     from models.faces.finder import FaceFinder  # noqa: PLC0415
     from models.faces.network import FaceNet  # noqa: PLC0415
 
-    config, tensors, _ = _shipped("faces")
+    config, tensors, _ = shipped("faces")
     network = FaceNet(**config)
     network.load_state_dict(tensors)
     device = choose_device(places().device)
@@ -85,7 +85,7 @@ def _deepfever() -> Any:
         return EmotiEffReader(brought)
     from models.deepfever import ExpressionNet, ExpressionReader  # noqa: PLC0415
 
-    config, tensors, backend = _shipped("deepfever")
+    config, tensors, backend = shipped("deepfever")
     network = ExpressionNet(**config)
     network.load_state_dict(tensors)
     device = choose_device(places().device)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 from models.device import choose_device
 from models.errors import BadInput
@@ -27,11 +29,13 @@ def run_recipe(
     device: str = "auto",
     minutes: float | None = None,
     resume: bool = True,
+    from_shipped: bool = False,
 ) -> dict[str, float]:
     """Train, measure on held-out people, write the weight and its card; returns the figures.
 
-    A recipe's module has `run(data=..., out=..., device=..., minutes=..., resume=...)`. Raises BadInput for an unknown
-    name or a folder without data.
+    A recipe's module has `run(data=..., out=..., device=..., minutes=..., resume=...)`; one that can go on from the
+    weights that ship takes `from_shipped=...` as well. Raises BadInput for an unknown name, a folder without data, or a
+    recipe that can only begin anew.
     """
     if name not in RECIPES:
         raise BadInput(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}")
@@ -39,6 +43,10 @@ def run_recipe(
 
     torch.manual_seed(1)
     run = import_module(RECIPES[name]).run
-    options = {} if minutes is None else {"minutes": minutes}
+    options: dict[str, Any] = {} if minutes is None else {"minutes": minutes}
+    if from_shipped:
+        if "from_shipped" not in signature(run).parameters:
+            raise BadInput(f"the recipe {name!r} always begins anew; leave out --from-shipped")
+        options["from_shipped"] = True
     figures: dict[str, float] = run(data=data, out=out, device=str(choose_device(device)), resume=resume, **options)
     return figures

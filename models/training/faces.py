@@ -21,6 +21,7 @@ from models.faces.finder import FaceFinder
 from models.faces.names import IRIS_LEFT, IRIS_RIGHT, MIRRORED_BLENDSHAPES, MIRRORED_LANDMARKS
 from models.faces.network import FaceNet
 from models.faces.pose import mean_shape
+from models.registry import shipped
 from models.training.augment import Placement, cut, move, photograph, place
 from models.training.data import FaceSet, read_faces, split
 from models.training.loop import Batch, Budget, fit
@@ -186,6 +187,7 @@ def train(
     resume: bool = True,
     batch: int = 64,
     workers: int = 1,
+    from_shipped: bool = False,
 ) -> FaceNet:
     """Train for `minutes` on the people of `data` that are not held out; checkpoints and curves go to `out`."""
     training, held = split(read_faces(data))
@@ -202,6 +204,8 @@ def train(
         network.landmarks.bias.copy_(torch.from_numpy(mean).flatten())
         middle = torch.from_numpy(training.blendshapes.mean(0)).clamp(0.01, 0.99)
         network.blendshapes[-1].bias.copy_(middle.logit())
+    if from_shipped:
+        network.load_state_dict(shipped("faces")[1])
     deviation = torch.from_numpy(training.blendshapes.std(0)).clamp(min=0.04).to(device)
     weight = landmark_weights().to(device)
     stream = DataLoader(
@@ -224,9 +228,11 @@ def train(
     )
 
 
-def run(*, data: Path, out: Path, device: str, resume: bool, minutes: float = 90.0) -> dict[str, float]:
+def run(
+    *, data: Path, out: Path, device: str, resume: bool, minutes: float = 90.0, from_shipped: bool = False
+) -> dict[str, float]:
     """Train, measure the half-precision weights on held-out people, and ship them with their card."""
-    network = train(data=data, out=out, minutes=minutes, device=device, resume=resume)
+    network = train(data=data, out=out, minutes=minutes, device=device, resume=resume, from_shipped=from_shipped)
     rounded = FaceNet(**{key: network.config[key] for key in ("size", "widths", "depths", "squeezed", "hidden_size")})
     rounded.load_state_dict(network.half().float().cpu().state_dict())
     finder = FaceFinder(rounded, haar(), device=torch.device("cpu"), dtype=torch.float32)

@@ -18,6 +18,9 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto, cuda, mps or cpu; default: MIEN_DEVICE")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="stop and measure after so long")] = None,
     resume: Annotated[bool, typer.Option(help="go on where the last run stopped, or start anew")] = True,
+    from_shipped: Annotated[
+        bool, typer.Option("--from-shipped", help="a new run begins with the weights that ship, not with random ones")
+    ] = False,
 ) -> None:
     """Train a network from data, measure it and write its card."""
     from models.training import run_recipe
@@ -30,5 +33,6 @@ def train(
         device=device or chosen.device,
         minutes=minutes,
         resume=resume,
+        from_shipped=from_shipped,
     )
     typer.echo(json.dumps(figures))
