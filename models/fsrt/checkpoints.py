@@ -5,20 +5,16 @@
 
 from __future__ import annotations
 
-import pickle
-import struct
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import nn
 
-from models.errors import BadWeights, MissingWeights
+from models.checkpoints import State, check_numbers, fitted, read_checkpoint
+from models.errors import BadWeights
 from models.fsrt.decoder import PixelDecoder
 from models.fsrt.encoder import SetLatentEncoder
 from models.fsrt.expression_encoder import ExpressionEncoder
@@ -29,68 +25,10 @@ ONE_SOURCE_FILE = "fsrt_vox256.safetensors"
 TWO_SOURCES_FILE = "fsrt_vox256_2source.safetensors"
 PARTS = ("encoder", "decoder", "expression_encoder")
 
-UNREADABLE = (
-    pickle.UnpicklingError,
-    SafetensorError,
-    zipfile.BadZipFile,
-    struct.error,
-    RuntimeError,
-    EOFError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    OverflowError,
-    TypeError,
-    ValueError,
-)
-"""What PyTorch's readers raise for files that are damaged or something else."""
 
-State = dict[str, Tensor]
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a PyTorch or safetensors file without running any code in it.
-
-    Raises MissingWeights where there is no file and BadWeights where it cannot be read.
-    """
-    if not path.is_file():
-        raise MissingWeights(f"{path} is not there; bring it with `mien weights add`")
-    # Training checkpoints keep their best loss as a numpy number, which the safe reader has to be told about.
-    numbers = [np._core.multiarray.scalar, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
-    try:
-        if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        with torch.serialization.safe_globals(numbers):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise BadWeights(f"{path.name} cannot be read as a checkpoint: {reason}") from error
-    if not isinstance(content, dict):
-        raise BadWeights(f"{path.name} holds a {type(content).__name__}, not named tensors")
-    return content
-
-
-def strict_state(network: nn.Module, given: Any, *, what: str) -> State:
-    """Return float32 tensors under exactly the network's names and shapes, in its order, or raise BadWeights."""
-    if not isinstance(given, Mapping):
-        raise BadWeights(f"{what}: expected named tensors, got {type(given).__name__}")
-    expected = network.state_dict()
-    faults = [f"missing {key}" for key in expected if key not in given]
-    faults += [f"unknown {key}" for key in given if key not in expected]
-    state: State = {}
-    for key, own in expected.items():
-        value = given.get(key)
-        if not isinstance(value, Tensor):
-            faults += [] if value is None else [f"{key} is a {type(value).__name__}"]
-        elif value.shape != own.shape:
-            faults.append(f"{key} has shape {tuple(value.shape)}, expected {tuple(own.shape)}")
-        elif value.is_floating_point() and not value.isfinite().all():
-            faults.append(f"{key} holds values that are not numbers")
-        else:
-            state[key] = value.to(own.dtype).contiguous()
-    if faults:
-        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise BadWeights(f"{what}: {'; '.join(faults[:3])}{more}")
+def _strict(network: nn.Module, given: Any, *, what: str) -> State:
+    state = fitted(network, given, what=what)
+    check_numbers(state, what=what)
     return state
 
 
@@ -114,7 +52,7 @@ def keypoint_state(content: Mapping[str, Any]) -> State:
         given = {key: value for key, value in given.items() if not str(key).startswith("jacobian.")}
     with torch.device("meta"):
         network = KeypointDetector()
-    return strict_state(network, given, what="keypoint detector")
+    return _strict(network, given, what="keypoint detector")
 
 
 def network_states(content: Mapping[str, Any]) -> dict[str, State]:
@@ -129,7 +67,7 @@ def network_states(content: Mapping[str, Any]) -> dict[str, State]:
         "decoder": empty_decoder(content["decoder"]),
         "expression_encoder": expression_encoder,
     }
-    return {part: strict_state(networks[part], content[part], what=part) for part in PARTS}
+    return {part: _strict(networks[part], content[part], what=part) for part in PARTS}
 
 
 def load_keypoint_detector(path: Path) -> KeypointDetector:

@@ -6,22 +6,17 @@ trained with, and the classifier, whose 1.84 GB of latent layers are folded into
 
 from __future__ import annotations
 
-import argparse
 import os
-import pickle
-import struct
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from models.errors import BadWeights, MissingWeights
+from models.checkpoints import State, check_numbers, fitted, read_checkpoint
+from models.errors import BadWeights
 from models.latent_ofer import mae
 from models.latent_ofer.classifier import LatentClassifier, fold
 from models.latent_ofer.dan import Dan
@@ -34,27 +29,6 @@ REFINER_FILE, DAN_FILE = "latent_ofer_refiner.safetensors", "latent_ofer_dan.saf
 CLASSIFIER_FILE = "latent_ofer_classifier.safetensors"
 TABLES = ("model", "model_state_dict", "state_dict")
 """Where training programs put the tensors inside a checkpoint."""
-NAMED = 3
-"""Faults that a message names; the rest is counted."""
-
-UNREADABLE = (
-    pickle.UnpicklingError,
-    SafetensorError,
-    zipfile.BadZipFile,
-    OSError,
-    struct.error,
-    RuntimeError,
-    EOFError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    OverflowError,
-    TypeError,
-    ValueError,
-)
-"""What the readers raise for files that are damaged or something else."""
-
-State = dict[str, Tensor]
 Net = TypeVar("Net", bound=nn.Module)
 
 
@@ -63,21 +37,7 @@ def read_state(path: Path) -> State:
 
     Raises MissingWeights where there is no file, BadWeights where it cannot be read or holds no such table.
     """
-    if not path.is_file():
-        raise MissingWeights(f"{path} is not there; bring it with `mien weights add`")
-    # Checkpoints of training programs also hold their options and their best figure; neither runs any code.
-    harmless = [argparse.Namespace, np._core.multiarray.scalar, np.dtype, np.dtypes.Float64DType]
-    try:
-        if path.suffix == ".safetensors":
-            content: Any = load_file(path)
-        else:
-            with torch.serialization.safe_globals(harmless):
-                mapped = zipfile.is_zipfile(path)
-                content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except UNREADABLE as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise BadWeights(f"{path.name} cannot be read as a checkpoint: {reason}") from error
-    return _table(content, path.name)
+    return _table(read_checkpoint(path), path.name)
 
 
 def _table(content: Any, name: str) -> State:
@@ -90,28 +50,6 @@ def _table(content: Any, name: str) -> State:
     return {str(key).removeprefix("module."): value for key, value in content.items()}
 
 
-def fitted(net: nn.Module, state: Mapping[str, Any], *, what: str) -> State:
-    """Return the tensors in the network's order and types; raises BadWeights where a name or shape is not its own."""
-    expected = net.state_dict()
-    faults = [f"missing {key}" for key in expected if key not in state]
-    faults += [f"unknown {key}" for key in state if key not in expected]
-    fitting: State = {}
-    for key, own in expected.items():
-        value = state.get(key)
-        if value is None:
-            continue
-        if not isinstance(value, Tensor):
-            faults.append(f"{key} is a {type(value).__name__}")
-        elif value.shape != own.shape:
-            faults.append(f"{key} has shape {tuple(value.shape)}, expected {tuple(own.shape)}")
-        else:
-            fitting[key] = value.to(own.dtype).contiguous()
-    if faults:
-        more = f" and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-        raise BadWeights(f"{what}: {'; '.join(faults[:NAMED])}{more}")
-    return fitting
-
-
 def loaded(net: Net, state: State, *, what: str) -> Net:
     """Give checked tensors to a network made without memory and return it ready for reading."""
     net.load_state_dict(fitted(net, state, what=what), assign=True)
@@ -120,9 +58,7 @@ def loaded(net: Net, state: State, *, what: str) -> Net:
 
 def keep(state: State, target: Path) -> str:
     """Write a checked table as safetensors, all or nothing, and return how much it is in words."""
-    for key, value in state.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise BadWeights(f"{key} holds values that are not numbers")
+    check_numbers(state, what=target.stem)
     partial = target.with_name(target.name + ".part")
     try:
         save_file({key: value.contiguous().clone() for key, value in state.items()}, partial)

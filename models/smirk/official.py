@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
-from models.errors import BadWeights, MissingWeights
+from models.checkpoints import read_checkpoint
+from models.errors import BadWeights
 from models.smirk.encoder import SmirkEncoder
 from models.smirk.face_arrays import FaceArrays
 from models.smirk.generator import SmirkGenerator
@@ -44,18 +43,8 @@ def install_smirk(source: Path, target: Path) -> str:
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Read a flat table of tensors; only tensors can be in it, nothing in the file is run."""
-    if not path.is_file():
-        raise MissingWeights(f"{path} is not a file; bring SMIRK_em1.pt with `mien weights add smirk PATH`")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, SafetensorError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadWeights(f"{path.name} cannot be read as a table of tensors: {reason}") from error
-    if not isinstance(content, dict) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in content.items()
-    ):
+    content = read_checkpoint(path, weight="smirk")
+    if not all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in content.items()):
         raise BadWeights(f"{path.name} is not a flat table of named tensors")
     return content
 

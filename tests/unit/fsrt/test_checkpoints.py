@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from models.brought import BROUGHT
+from models.checkpoints import read_checkpoint
 from models.errors import BadWeights, MissingWeights
 from models.fsrt.checkpoints import (
     KEYPOINTS_FILE,
@@ -22,7 +23,6 @@ from models.fsrt.checkpoints import (
     load_keypoint_detector,
     load_networks,
     network_states,
-    read_checkpoint,
 )
 from models.fsrt.decoder import PixelDecoder
 from models.fsrt.encoder import SetLatentEncoder
