@@ -153,7 +153,7 @@ def _decoded(container: InputContainer, stream: VideoStream, path: Path) -> Iter
             continue
         yield from (frame for frame in decoded if not frame.is_corrupt)
     if damaged:
-        logger.warning("%s: %d packets could not be decoded", plain_name(path), damaged)
+            logger.warning("%d packets of a clip could not be decoded", damaged)
 
 
 def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
@@ -203,7 +203,7 @@ def _measure(path: Path) -> _Measured:
                 last = max(last, start + float((packet.duration or 0) * packet.time_base))
                 count += 1
         except (FFmpegError, OSError, ValueError):
-            logger.warning("%s ends early", plain_name(path))
+            logger.warning("a clip ends early")
     return _Measured(count, max(last - (first or 0.0), 0.0))
 
 
