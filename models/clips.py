@@ -153,7 +153,7 @@ def _decoded(container: InputContainer, stream: VideoStream, path: Path) -> Iter
             continue
         yield from (frame for frame in decoded if not frame.is_corrupt)
     if damaged:
-            logger.warning("%d packets of a clip could not be decoded", damaged)
+        logger.warning("%d packets of a clip could not be decoded", damaged)
 
 
 def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
