@@ -218,11 +218,13 @@ async function look(next) {
   if (is3d()) return;
   view = next;
   visible = null;
+  stage.dataset.moving = String(Number(stage.dataset.moving ?? 0) + 1);
   const plotly = await window.mien.loadPlotly();
   const change = {};
   change["xaxis.range"] = [...view.x];
   change["yaxis.range"] = [...view.y];
   await plotly.relayout(plot, change);
+  stage.dataset.moving = String(Number(stage.dataset.moving) - 1);
 }
 
 function zoomed(factor, at = { x: stage.clientWidth / 2, y: stage.clientHeight / 2 }) {

@@ -33,6 +33,7 @@ function hideTip() {
 function pick(row) {
   if (row < 0) return;
   cursor = row;
+  stage.dataset.picked = map.ids[row];
   trigger("pick_face", { key: map.key, id: map.ids[row] });
   drawOver();
 }
@@ -158,8 +159,15 @@ function step(direction) {
     look(moved((x - stage.clientWidth / 2) / stage.clientWidth, (stage.clientHeight / 2 - y) / stage.clientHeight));
   }
   say.textContent = wordsOf(cursor);
+  tellCursor();
   showTip(cursor);
   drawOver();
+}
+
+// Which face the keyboard stands on and where, for whoever drives the page from outside.
+function tellCursor() {
+  const [x, y] = toPixel(cursor);
+  Object.assign(stage.dataset, { face: map.ids[cursor], left: x, top: y });
 }
 
 function focus() {
