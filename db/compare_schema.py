@@ -56,7 +56,7 @@ class Project(Base):
     __tablename__ = "project"
     __table_args__ = (
         CheckConstraint("state IN ('open', 'paused', 'closed')", name="state_known"),
-        CheckConstraint("mode IN ('odd_one_out', 'head_two')", name="mode_known"),
+        CheckConstraint("mode IN ('odd_one_out', 'head_two', 'grid')", name="mode_known"),
         CheckConstraint("on_delete IN ('removed', 'anonymised')", name="on_delete_known"),
         CheckConstraint("overlap > 0 AND evaluation_overlap > 0", name="overlap_positive"),
         CheckConstraint("gold_share >= 0 AND repeat_share >= 0 AND gold_share + repeat_share < 1", name="shares"),
@@ -87,8 +87,11 @@ class EvaluationFace(Base):
     """A face kept out of training: the only ones that evaluation questions show."""
 
     __tablename__ = "evaluation_face"
+    __table_args__ = (CheckConstraint("part IN ('decide', 'report')", name="part_known"),)
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
     face_id: Mapped[int] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"), primary_key=True)
+    part: Mapped[str] = mapped_column(String(20), server_default="report")
+    """Questions about one part decide whether a model is put into use; figures are reported on the other."""
 
 
 class ModelRun(Base):
@@ -112,14 +115,14 @@ class ModelRun(Base):
 
 
 class Triplet(Base):
-    """Three faces to compare; `taken` counts the leases and answers that use up `wanted`."""
+    """Three faces to compare, in mode grid nine; `taken` counts the leases and answers that use up `wanted`."""
 
     __tablename__ = "triplet"
     __table_args__ = (
         UniqueConstraint("project_id", "key"),
         CheckConstraint("kind IN ('one_class', 'two_class', 'three_class', 'unknown')", name="kind_known"),
         CheckConstraint("purpose IN ('train', 'evaluation', 'gold', 'qualification')", name="purpose_known"),
-        CheckConstraint("mode IN ('odd_one_out', 'head_two')", name="mode_known"),
+        CheckConstraint("mode IN ('odd_one_out', 'head_two', 'grid')", name="mode_known"),
         CheckConstraint("taken >= 0 AND (wanted IS NULL OR taken <= wanted)", name="overlap_kept"),
         Index("ix_triplet_open", "project_id", "rank", sqlite_where=text("taken < wanted"),
               postgresql_where=text("taken < wanted")),
@@ -130,7 +133,7 @@ class Triplet(Base):
     key: Mapped[str] = mapped_column(String(120))
     mode: Mapped[str] = mapped_column(String(20))
     face_1_id: Mapped[int] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"), index=True)
-    """In mode head_two this is the head."""
+    """In the modes head_two and grid this is the head that others are compared with."""
     face_2_id: Mapped[int] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"), index=True)
     face_3_id: Mapped[int] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"), index=True)
     kind: Mapped[str] = mapped_column(String(20))
@@ -138,7 +141,10 @@ class Triplet(Base):
     sampler: Mapped[str] = mapped_column(String(40))
     score: Mapped[float | None]
     model_run_id: Mapped[int | None] = mapped_column(ForeignKey("model_run.id", ondelete="SET NULL"), index=True)
+    model_version: Mapped[str | None] = mapped_column(String(200))
+    """What the sampler knew when it chose: vectors, model in use, newest answer."""
     gold_face_id: Mapped[int | None] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"))
+    """The face that has to be chosen: the odd one out, or one that is surely like the head."""
     explanation: Mapped[str | None] = mapped_column(Text)
     wanted: Mapped[int | None]
     """How many people shall answer; empty for gold and qualification, which everybody may."""
@@ -146,6 +152,15 @@ class Triplet(Base):
     rank: Mapped[int] = mapped_column(BigInteger)
     """Random place in the queue."""
     created_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class Candidate(Base):
+    """A further face of a question in mode grid: the fourth to the ninth."""
+
+    __tablename__ = "candidate"
+    triplet_id: Mapped[int] = mapped_column(ForeignKey("triplet.id", ondelete="CASCADE"), primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)
+    face_id: Mapped[int] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"), index=True)
 
 
 class Assignment(Base):
@@ -157,6 +172,7 @@ class Assignment(Base):
         CheckConstraint("state IN ('leased', 'answered', 'lost')", name="state_known"),
         CheckConstraint("purpose IN ('work', 'gold', 'repeat', 'qualification', 'import')", name="purpose_known"),
         Index("ix_assignment_person", "annotator_id", "project_id", "state"),
+        Index("ix_assignment_turn", "annotator_id", "project_id", "purpose", "id"),
         Index("ix_assignment_leases", "project_id", "expires_ms", sqlite_where=text("state = 'leased'"),
               postgresql_where=text("state = 'leased'")),
     )  # fmt: skip
@@ -169,8 +185,8 @@ class Assignment(Base):
     purpose: Mapped[str] = mapped_column(String(20))
     counted: Mapped[bool]
     """Whether it uses up one of the answers its question wants; visitors, gold and repeats do not."""
-    display_order: Mapped[str] = mapped_column(String(3))
-    """Which face stood left, middle and right: `312` means face 3 left."""
+    display_order: Mapped[str] = mapped_column(String(9))
+    """Which face stood where, from left to right and down: `312` means face 3 left."""
     state: Mapped[str] = mapped_column(String(20))
     rank: Mapped[int] = mapped_column(BigInteger)
     leased_ms: Mapped[int] = mapped_column(BigInteger)
@@ -198,7 +214,9 @@ class Answer(Base):
     revision: Mapped[int]
     choice: Mapped[str] = mapped_column(String(20))
     face_id: Mapped[int | None] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"))
-    """The odd one out; in mode head_two the face most like the head."""
+    """The odd one out; in the modes head_two and grid the face most like the head."""
+    second_face_id: Mapped[int | None] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"))
+    """In mode grid the other of the two most like the head."""
     reason: Mapped[str | None] = mapped_column(String(400))
     response_ms: Mapped[int | None]
     """From all pictures painted to the key, measured in the browser."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from sqlalchemy import inspect, make_url, text
+from sqlalchemy.exc import IntegrityError
 
 from db.engine import alembic_config, make_engine, on_network_mount, open_database, upgrade
 from db.store import Store
@@ -87,3 +88,34 @@ def test_processes_that_start_together_do_not_trip_over_each_other(database_url:
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
         tables = list(pool.map(_open, [database_url] * 4))
     assert all(found == tables[0] and "face" in found for found in tables)
+
+
+def test_answers_of_an_older_release_survive_the_upgrade(database_url: str) -> None:
+    address = make_url(database_url)
+    upgrade(address, revision="0002")
+    old = make_engine(address, migrating=True)
+    rows = {
+        "gallery": "1, 'people', 'Ada', 'CC0-1.0', 'made here', 5",
+        "face (id, gallery_id, key, provenance, tags, created_ms)":
+            "1, 1, 'a', '{}', '{}', 6), (2, 1, 'b', '{}', '{}', 6), (3, 1, 'c', '{}', '{}', 6",
+        "annotator (id, name, role, state, created_ms)": "4, 'Ada', 'annotator', 'active', 5",
+        "project": "5, 'smiles', 1, 'b@1', 'odd_one_out', 'q', 'i', 1, 6, .2, 0, 0, 0, '{}', 9, 'removed', 'open', 5",
+        "evaluation_face": "5, 3",
+        "triplet (id, project_id, key, mode, face_1_id, face_2_id, face_3_id, kind, purpose, sampler, wanted, taken, "
+        "rank, created_ms)": "6, 5, 'k', 'head_two', 1, 2, 3, 'one_class', 'train', 'random', 1, 1, 8, 5",
+        "assignment": "7, 5, 6, 4, 0, 'work', true, '132', 'answered', 8, 5, 6",
+        "answer (id, project_id, assignment_id, triplet_id, annotator_id, revision, choice, face_id, client_key, "
+        "superseded_by_id, created_ms)":
+            "9, 5, 7, 6, 4, 1, 'face', 2, 'y', NULL, 9), (8, 5, 7, 6, 4, 0, 'face', 3, 'x', 9, 9",
+    }  # fmt: skip
+    with old.begin() as connection:
+        for table, values in rows.items():
+            connection.execute(text(f"INSERT INTO {table} VALUES ({values})"))
+    engine = open_database(database_url)
+    store = Store(engine)
+    labels = list(store.read_labels(5))
+    assert [(label.answer_id, label.odd_face, label.superseded_by) for label in labels] == [(8, "c", 9), (9, "b", None)]
+    assert store.evaluation_faces(5) == {3}
+    with pytest.raises(IntegrityError), engine.begin() as connection:  # the rules came along
+        connection.execute(text("UPDATE triplet SET taken = 2"))
+    engine.dispose()
