@@ -47,28 +47,33 @@ def votes_by_question(ballots: Ballots) -> tuple[NDArray[np.int64], NDArray[np.f
     return asked, votes
 
 
-def krippendorff_alpha(votes: NDArray[np.float64]) -> float | None:
+def krippendorff_alpha(votes: NDArray[np.float64], *, times: NDArray[np.float64] | None = None) -> float | None:
     """Return nominal alpha of (questions, choices) votes: 1 agreement, 0 chance; None without a pair to compare.
 
-    Krippendorff, Computing Krippendorff's alpha-reliability (2011), section C: from the coincidences of choices.
+    `times` (questions,) says how many questions each row stands for. Krippendorff, Computing Krippendorff's
+    alpha-reliability (2011), section C: from the coincidences of choices.
     """
-    pairable = votes[votes.sum(1) >= 2]
+    enough = votes.sum(1) >= 2
+    pairable, weight = votes[enough], _times(votes, times)[enough]
     if not len(pairable):
         return None
-    raters = pairable.sum(1, keepdims=True)
-    total = pairable.sum()
-    observed = ((raters[:, 0] ** 2 - (pairable**2).sum(1)) / (raters[:, 0] - 1)).sum() / total
-    shares = pairable.sum(0)
+    raters = pairable.sum(1)
+    total = (raters * weight).sum()
+    observed = ((raters**2 - (pairable**2).sum(1)) / (raters - 1) * weight).sum() / total
+    shares = (pairable * weight[:, None]).sum(0)
     expected = (total**2 - (shares**2).sum()) / (total * (total - 1))
     return float(1 - observed / expected) if expected > 0 else None
 
 
-def strong_share(votes: NDArray[np.float64], *, least: int = 3) -> float | None:
-    """Return the share of questions with at least `least` votes on which two thirds agree."""
-    enough = votes[votes.sum(1) >= least]
-    if not len(enough):
+def strong_share(
+    votes: NDArray[np.float64], *, least: int = 3, times: NDArray[np.float64] | None = None
+) -> float | None:
+    """Return the share of questions with at least `least` votes on which two thirds agree; `times` as above."""
+    enough = votes.sum(1) >= least
+    asked, weight = votes[enough], _times(votes, times)[enough]
+    if not len(asked):
         return None
-    return float((enough.max(1) >= enough.sum(1) * 2 / 3 - 1e-9).mean())
+    return float(np.average(asked.max(1) >= asked.sum(1) * 2 / 3 - 1e-9, weights=weight))
 
 
 def leave_one_out_ceiling(ballots: Ballots) -> dict[str, float | int] | None:
@@ -162,6 +167,10 @@ def _person(
         agreement=_mean(credit[judged]),
         reliability=reliability.get(name),
     )
+
+
+def _times(votes: NDArray[np.float64], times: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    return np.ones(len(votes)) if times is None else times
 
 
 def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float | None:

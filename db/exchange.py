@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
@@ -17,6 +17,7 @@ from db.errors import AlreadyThere
 from db.galleries import Galleries
 from db.projects import RANKS
 from db.schema import Face
+from db.team_schema import Counted
 from db.types import LabelRecord, NewFace
 
 BATCH = 5_000
@@ -68,6 +69,7 @@ class Exchange(Galleries):
         new = self._import_answers(connection, project_id, records, triplets, people, assignments, face_ids)
         _chain(connection, records, new)
         _count(connection, project_id)
+        connection.execute(delete(Counted).where(Counted.project_id == project_id))
         return len(records)
 
     def _import_people(self, connection: Connection, records: Sequence[LabelRecord]) -> dict[str, int]:

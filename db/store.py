@@ -9,7 +9,8 @@ from db.people import People
 from db.projects import Projects
 from db.queue import Queue
 from db.runs import Runs
+from db.team import Team
 
 
-class Store(Exchange, People, Projects, Queue, Answers, BallotBox, Runs):
+class Store(Exchange, People, Projects, Queue, Answers, BallotBox, Runs, Team):
     """Everything Mien remembers: `Store(open_database(url))`; safe to share between threads."""

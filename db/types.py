@@ -278,3 +278,47 @@ class ModelRunRow:
     """running, candidate, promoted, retired or failed."""
     created_ms: int
     promoted_ms: int | None
+
+
+@dataclass(frozen=True)
+class TripletRow:
+    """A question by its faces, without its place in the queue."""
+
+    id: int
+    mode: str
+    kind: str
+    purpose: str
+    face_1_id: int
+    face_2_id: int
+    face_3_id: int
+    gold_face_id: int | None
+    wanted: int | None
+
+    @property
+    def faces(self) -> tuple[int, int, int]:
+        """Face ids in the order of the triplet."""
+        return self.face_1_id, self.face_2_id, self.face_3_id
+
+
+@dataclass(frozen=True)
+class NewAdjudication:
+    """What an admin decides about a question."""
+
+    triplet_id: int
+    choice: str
+    """face, cannot_tell or bad_picture."""
+    face_id: int | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class AdjudicationRow:
+    """What an admin decided, and when."""
+
+    id: int
+    triplet_id: int
+    annotator_id: int | None
+    choice: str
+    face_id: int | None
+    note: str | None
+    created_ms: int

@@ -1,0 +1,329 @@
+"""Answers added up in the database, a part at a time; what admins decide; projects as they are changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select, update
+from sqlalchemy.orm import aliased
+
+from db.compare_schema import Annotator, Answer, Assignment, Project, Triplet
+from db.connected import Connected, now_ms
+from db.errors import NotThere, WrongShape
+from db.schema import Deletion
+from db.tally import COARSE_MS, COARSE_UNTIL_MS, FINE_MS, FINE_UNTIL_MS, HARDEST_KEPT, Change, Hard, Key, Tally
+from db.team_schema import Adjudication, Counted
+from db.types import AdjudicationRow, NewAdjudication, ProjectRow, TripletRow
+
+AT_ONCE = 50_000
+"""Answers that are counted in one go, about a second of work."""
+SETTLED_MS = 60_000
+"""PostgreSQL gives out ids before rows can be seen: counts are kept only up to answers older than this."""
+CHANGEABLE = frozenset(
+    "question instructions overlap evaluation_overlap gold_share repeat_share qualification sampler_mix lease_ms "
+    "on_delete state".split()
+)
+OLDER, AGAIN = aliased(Answer), aliased(Assignment)
+
+
+class Team(Connected):
+    """The part of the store that an admin looks at."""
+
+    def count_answers_on(self, project_id: int, *, most: int = AT_ONCE) -> Tally:
+        """Add up to `most` further answers to the kept counts, keep them, and return them.
+
+        Counts begin anew when somebody or a face was deleted, or a person was excluded or let in again. Several
+        processes may do this at once: whoever is late returns what the other kept.
+        """
+        with self._read() as connection:
+            start = self._kept(connection, project_id)
+            end = _end(connection, project_id, start.to_answer_id, most, settled_before=self._settled())
+            if end is None:
+                return start
+            after = start.plus(_change(connection, project_id, start, end))
+        self._keep(project_id, after)
+        return after
+
+    def tally(self, project_id: int, *, most: int = AT_ONCE) -> tuple[Tally, int]:
+        """Return the counts of now and 0, or of the past and about how many answers they lack when more than `most`.
+
+        Nothing is written: `count_answers_on` catches up.
+        """
+        with self._read() as connection:
+            start = self._kept(connection, project_id)
+            later = select(Answer.id).where(Answer.project_id == project_id, Answer.id > start.to_answer_id)
+            newest = connection.scalar(select(func.max(Answer.id)).where(Answer.project_id == project_id)) or 0
+            behind = connection.scalar(select(func.count()).select_from(later.limit(most + 1).subquery())) or 0
+            if behind > most:
+                return start, max(newest - start.to_answer_id, behind)
+            return (start.plus(_change(connection, project_id, start, newest)) if behind else start), 0
+
+    def forget_counts(self, project_id: int) -> None:
+        """Count everything anew at the next look."""
+        with self._write() as connection:
+            connection.execute(Counted.__table__.delete().where(Counted.project_id == project_id))
+
+    def wanted_answers(self, project_id: int) -> dict[str, int]:
+        """Return by purpose how many answers the queue asks for in all."""
+        query = select(Triplet.purpose, func.sum(Triplet.wanted)).where(Triplet.project_id == project_id)
+        with self._read() as connection:
+            return {name: int(total or 0) for name, total in connection.execute(query.group_by(Triplet.purpose))}
+
+    def shared_votes(self, project_id: int, *, most: int = 100_000) -> list[tuple[int, int, int]]:
+        """Return (question, person, place of the chosen face) of the newest votes, for estimates of reliability."""
+        query = _votes(_stands(None)).where(Answer.project_id == project_id).order_by(Answer.id.desc()).limit(most)
+        with self._read() as connection:
+            return [(int(row[0]), int(row[1]), int(row[2])) for row in connection.execute(query)]
+
+    def triplets_by_id(self, triplet_ids: Sequence[int]) -> dict[int, TripletRow]:
+        """Return the questions there are among a few ids."""
+        query = select(*(getattr(Triplet, name) for name in TripletRow.__dataclass_fields__))
+        with self._read() as connection:
+            rows = connection.execute(query.where(Triplet.id.in_(list(triplet_ids)[:HARDEST_KEPT])))
+            return {row.id: TripletRow(*row) for row in rows}
+
+    def add_adjudication(self, project_id: int, admin_id: int, decided: NewAdjudication) -> int:
+        """Keep what an admin decided about a question, beside its votes, and return its id; nothing is replaced."""
+        three = (Triplet.face_1_id, Triplet.face_2_id, Triplet.face_3_id)
+        query = select(*three).where(Triplet.id == decided.triplet_id, Triplet.project_id == project_id)
+        values = {
+            "project_id": project_id, "triplet_id": decided.triplet_id, "annotator_id": admin_id,
+            "choice": decided.choice, "face_id": decided.face_id, "note": decided.note, "created_ms": now_ms(),
+        }  # fmt: skip
+        with self._write() as connection:
+            faces = connection.execute(query).one_or_none()
+            if faces is None:
+                raise NotThere(f"there is no question {decided.triplet_id} in this project")
+            if (decided.choice == "face") != (decided.face_id in tuple(faces)):
+                raise WrongShape(f"face {decided.face_id} cannot answer question {decided.triplet_id}")
+            return int(
+                connection.execute(self._insert(Adjudication).values(values).returning(Adjudication.id)).scalar_one()
+            )
+
+    def adjudications(self, project_id: int) -> list[AdjudicationRow]:
+        """Return everything admins decided, the oldest first; the newest of a question counts."""
+        query = select(*(getattr(Adjudication, name) for name in AdjudicationRow.__dataclass_fields__))
+        with self._read() as connection:
+            rows = connection.execute(query.where(Adjudication.project_id == project_id).order_by(Adjudication.id))
+            return [AdjudicationRow(*row) for row in rows]
+
+    def update_project(self, project_id: int, **values: Any) -> ProjectRow:
+        """Change a project; its name, gallery, vectors and mode stay as they are. Questions queued already stay too."""
+        wrong = set(values) - CHANGEABLE
+        if wrong:
+            raise WrongShape(f"a project's {', '.join(sorted(wrong))} cannot be changed")
+        with self._write() as connection:
+            if values:
+                connection.execute(update(Project).where(Project.id == project_id).values(values))
+            row = connection.execute(select(Project.__table__).where(Project.id == project_id)).mappings().one_or_none()
+        if row is None:
+            raise NotThere(f"there is no project {project_id}")
+        return ProjectRow(**row)
+
+    def _settled(self) -> int | None:
+        return now_ms() - SETTLED_MS if self.engine.dialect.name == "postgresql" else None
+
+    def _kept(self, connection: Connection, project_id: int) -> Tally:
+        """Return the kept counts, or none where they hold no longer."""
+        row = connection.execute(
+            select(Counted.to_answer_id, Counted.content).where(Counted.project_id == project_id)
+        ).one_or_none()
+        nothing = Tally(deletions=_deletions(connection))
+        if row is None:
+            return nothing
+        kept = Tally.from_json(row.to_answer_id, row.content)
+        people = {int(key[0]) for key, _ in kept.of("person")}
+        good = kept.deletions == nothing.deletions and kept.left_out == _left_out(connection, people)
+        return kept if good else nothing
+
+    def _keep(self, project_id: int, tally: Tally) -> None:
+        values = {
+            "project_id": project_id, "to_answer_id": tally.to_answer_id, "content": tally.to_json(),
+            "created_ms": now_ms(),
+        }  # fmt: skip
+        insert = self._insert(Counted).values(values)
+        insert = insert.on_conflict_do_update(index_elements=["project_id"], set_=values)
+        with self._write() as connection:
+            connection.execute(insert)
+
+
+def _end(connection: Connection, project_id: int, start: int, most: int, *, settled_before: int | None) -> int | None:
+    """Return the id of the last answer of the next part, None when there is none."""
+    later = select(Answer.id).where(Answer.project_id == project_id, Answer.id > start).order_by(Answer.id)
+    if settled_before is not None:
+        young = later.where(Answer.created_ms >= settled_before).limit(1)
+        first = connection.scalar(young)
+        if first is not None:
+            later = later.where(Answer.id < first)
+    return connection.scalar(select(func.max(later.limit(most).subquery().c.id)))
+
+
+def _change(connection: Connection, project_id: int, before: Tally, end: int) -> Change:
+    """Count what the answers after `before` up to `end` add, and what they supersede."""
+    start = before.to_answer_id
+    new = and_(Answer.project_id == project_id, Answer.id > start, Answer.id <= end)
+    gone = and_(
+        Answer.project_id == project_id, Answer.id <= start, Answer.superseded_by_id > start,
+        Answer.superseded_by_id <= end, Answer.choice != "undo",
+    )  # fmt: skip
+    added, taken = (_single(connection, rows) for rows in (and_(new, _stands(end)), gone))
+    asked_again = select(Answer.triplet_id).where(new)
+    added.update(_compared(connection, asked_again, end))
+    if start:
+        taken.update(_compared(connection, asked_again, start))
+    known = [hard.triplet_id for hard in before.hardest]
+    touched = connection.scalars(select(Triplet.id).where(Triplet.id.in_(known), Triplet.id.in_(asked_again)))
+    everybody = {int(key[0]) for counts in (before.counts, added) for key in _people(counts)}
+    return Change(
+        to_answer_id=end,
+        added=added,
+        taken=taken,
+        touched=frozenset(int(one) for one in touched),
+        hardest=_hardest(connection, asked_again, end),
+        deletions=before.deletions,
+        left_out=_left_out(connection, everybody),
+    )
+
+
+def _people(counts: Counter[Key]) -> list[Key]:
+    return [key[1:] for key in counts if key[0] == "person"]
+
+
+def _single(connection: Connection, rows: ColumnElement[bool]) -> Counter[Key]:
+    """Count what each answer tells by itself: whose, when, how fast, on which side, right where that is known."""
+    sums = {
+        "answers": func.count(),
+        "cannot_tell": _times(Answer.choice == "cannot_tell"),
+        "gold": _times(_IS_GOLD),
+        "gold_right": _times(and_(_IS_GOLD, _IS_RIGHT)),
+        **{name: _times(_stood(place)) for place, name in enumerate(("left", "middle", "right"), start=1)},
+    }
+    by_person = (
+        select(Answer.annotator_id, Triplet.purpose, Assignment.counted, *sums.values())
+        .join(Triplet, Triplet.id == Answer.triplet_id)
+        .join(Assignment, Assignment.id == Answer.assignment_id)
+        .where(rows)
+        .group_by(Answer.annotator_id, Triplet.purpose, Assignment.counted)
+    )
+    found: Counter[Key] = Counter()
+    for person, purpose, counted, *values in connection.execute(by_person):
+        for name, value in zip(sums, values, strict=True):
+            found["person", int(person), name] += int(value)
+        if counted:
+            found["given", purpose] += int(values[0])
+    measured = select(Answer.annotator_id, _BUCKET, func.count()).where(rows, Answer.response_ms.is_not(None))
+    for person, bucket, count in connection.execute(measured.group_by(Answer.annotator_id, _BUCKET)):
+        found["speed", int(person), int(bucket)] += int(count)
+    hour = Answer.created_ms // 3_600_000
+    for when, count in connection.execute(select(hour, func.count()).where(rows).group_by(hour)):
+        found["hour", int(when)] += int(count)
+    return found
+
+
+def _compared(connection: Connection, triplets: Select[int], newest: int) -> Counter[Key]:
+    """Count what answers to some questions tell about each other, as they stood when `newest` was the newest."""
+    votes = _votes(_stands(newest)).where(Answer.triplet_id.in_(triplets)).subquery()
+    three = [func.sum(_one(votes.c.chosen == face)).over(partition_by=votes.c.triplet_id) for face in (1, 2, 3)]
+    told = select(votes.c.annotator_id, *(one.label(f"n{n}") for n, one in enumerate(three)), votes.c.chosen).subquery()
+    found: Counter[Key] = Counter()
+    for *key, count in connection.execute(select(*told.c, func.count()).group_by(*told.c)):
+        found["vote", *map(int, key)] += int(count)
+    for person, again, same in connection.execute(_repeats(triplets, newest)):
+        found["person", int(person), "again"] += int(again)
+        found["person", int(person), "same"] += int(same)
+    return found
+
+
+def _votes(stands: ColumnElement[bool]) -> Select[Any]:
+    """Votes that are compared with others': a chosen face, the first time a person saw the question."""
+    return (
+        select(Answer.triplet_id, Answer.annotator_id, _CHOSEN.label("chosen"))
+        .join(Triplet, Triplet.id == Answer.triplet_id)
+        .join(Assignment, Assignment.id == Answer.assignment_id)
+        .join(Annotator, Annotator.id == Answer.annotator_id)
+        .where(stands, Answer.choice == "face", Assignment.pass_number == 0, Triplet.mode != "grid")
+        .where(Annotator.role != "visitor", Annotator.state != "excluded")
+    )
+
+
+def _repeats(triplets: Select[int], newest: int) -> Select[Any]:
+    """Per person: designed repeats whose first answer stands too, and how many were answered alike."""
+    same = and_(
+        Answer.choice == OLDER.choice,
+        func.coalesce(Answer.face_id, 0) + func.coalesce(Answer.second_face_id, 0)
+        == func.coalesce(OLDER.face_id, 0) + func.coalesce(OLDER.second_face_id, 0),
+    )
+    first = and_(
+        AGAIN.triplet_id == Assignment.triplet_id, AGAIN.annotator_id == Assignment.annotator_id, AGAIN.pass_number == 0
+    )
+    return (
+        select(Assignment.annotator_id, func.count(), _times(same))
+        .join(AGAIN, first)
+        .join(Answer, Answer.assignment_id == Assignment.id)
+        .join(OLDER, OLDER.assignment_id == AGAIN.id)
+        .where(Assignment.triplet_id.in_(triplets), Assignment.pass_number == 1)
+        .where(_stands(newest), _stands(newest, OLDER))
+        .group_by(Assignment.annotator_id)
+    )
+
+
+def _hardest(connection: Connection, triplets: Select[int], newest: int) -> tuple[Hard, ...]:
+    votes = _votes(_stands(newest)).where(Answer.triplet_id.in_(triplets)).subquery()
+    one, two, three = (func.sum(_one(votes.c.chosen == face)) for face in (1, 2, 3))
+    most = case((and_(one >= two, one >= three), one), (two >= three, two), else_=three)
+    query = (
+        select(votes.c.triplet_id, one, two, three)
+        .group_by(votes.c.triplet_id)
+        .having(func.count() >= 3)
+        .order_by(most * 1.0 / func.count(), func.count().desc(), votes.c.triplet_id)
+        .limit(HARDEST_KEPT)
+    )
+    rows = connection.execute(query)
+    return tuple(Hard(int(number), (int(a), int(b), int(c))) for number, a, b, c in rows)
+
+
+def _stands(newest: int | None, answer: Any = Answer) -> ColumnElement[bool]:
+    """An answer that stood when `newest` was the newest, or stands now."""
+    if newest is None:
+        return and_(answer.superseded_by_id.is_(None), answer.choice != "undo")
+    kept = or_(answer.superseded_by_id.is_(None), answer.superseded_by_id > newest)
+    return and_(answer.id <= newest, kept, answer.choice != "undo")
+
+
+def _deletions(connection: Connection) -> int:
+    return connection.scalar(select(func.max(Deletion.id))) or 0
+
+
+def _left_out(connection: Connection, people: set[int]) -> frozenset[int]:
+    query = select(Annotator.id).where(or_(Annotator.role == "visitor", Annotator.state == "excluded"))
+    return frozenset(int(one) for one in connection.scalars(query)) & people
+
+
+def _one(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return case((condition, 1), else_=0)
+
+
+def _times(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(_one(condition)), 0)
+
+
+def _stood(place: int) -> ColumnElement[bool]:
+    """The chosen face stood in this place of three; imported answers do not tell where."""
+    sign = case((_CHOSEN == 1, "1"), (_CHOSEN == 2, "2"), else_="3")
+    shown = func.substr(Assignment.display_order, place, 1) == sign
+    return and_(Answer.choice == "face", Triplet.mode != "grid", Assignment.purpose != "import", shown)
+
+
+_CHOSEN = case((Answer.face_id == Triplet.face_1_id, 1), (Answer.face_id == Triplet.face_2_id, 2), else_=3)
+_IS_GOLD = and_(
+    Triplet.purpose.in_(["gold", "qualification"]), Triplet.gold_face_id.is_not(None), Answer.choice != "bad_picture"
+)
+_IS_RIGHT = or_(Answer.face_id == Triplet.gold_face_id, Answer.second_face_id == Triplet.gold_face_id)
+_BUCKET = case(
+    (Answer.response_ms < FINE_UNTIL_MS, Answer.response_ms // FINE_MS),
+    (Answer.response_ms < COARSE_UNTIL_MS,
+     FINE_UNTIL_MS // FINE_MS + (Answer.response_ms - FINE_UNTIL_MS) // COARSE_MS),
+    else_=FINE_UNTIL_MS // FINE_MS + (COARSE_UNTIL_MS - FINE_UNTIL_MS) // COARSE_MS,
+)  # fmt: skip
