@@ -1,4 +1,4 @@
-"""Find the faces of a picture: propose squares, look twice through the landmark network, keep what is a face."""
+"""Find the faces of a picture: propose squares, look three times through the landmark network, keep what is a face."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from models.types import Box, Crop, Face, HeadPose, Image, Points, Quality, chec
 
 FIRST_SCALE = 1.45
 """Crop edge over the detector's square at the first look: detectors box the inner face."""
-SECOND_SCALE = 1.4
+SECOND_SCALES = (1.4,)
 """Crop edge over the landmark box at the second look, within what training shows."""
+LAST_SCALES = (1.3, 1.5)
+"""The same for the last look, which averages over both."""
 LEAST_SCORE = 0.9
 LEAST_SCORE_UNPROPOSED = 0.95
 """For squares that no detector proposed, such as the middle of the picture."""
@@ -60,6 +62,16 @@ def _looks(crops: list[Crop], batch: _Batch) -> list[_Look]:
     return [_Look(crop.to_image(points), shapes, float(score), crop) for crop, points, shapes, score in rows]
 
 
+def _mean_look(looks: tuple[_Look, ...]) -> _Look:
+    """Average readings of one face; the first crop stands for all."""
+    return _Look(
+        np.mean([look.landmarks for look in looks], 0, dtype=np.float32),
+        np.mean([look.blendshapes for look in looks], 0, dtype=np.float32),
+        float(np.mean([look.score for look in looks])),
+        looks[0].crop,
+    )
+
+
 class FaceFinder:
     """Faces of a picture, best first; holds nothing but the network and the detector."""
 
@@ -74,15 +86,15 @@ class FaceFinder:
         """Return at most `most` faces from 40 px up, best first; an empty list when there is none."""
         check_image(image)
         proposals = _distinct(self.detector(image))[:MOST_PROPOSALS]
-        faces = self._look_twice(image, proposals, least=LEAST_SCORE)
+        faces = self._look_again(image, proposals, least=LEAST_SCORE)
         if not faces:
-            faces = self._look_twice(image, whole_picture(image), least=LEAST_SCORE_UNPROPOSED)
+            faces = self._look_again(image, whole_picture(image), least=LEAST_SCORE_UNPROPOSED)
         return faces[:most]
 
     def landmark(self, image: Image, boxes: list[Box]) -> list[Face]:
         """Read faces whose places are known (a clip's previous frame, a label); one that is not a face is left out."""
         check_image(image)
-        return self._look_twice(image, [Proposal(box, 1.0) for box in boxes], least=LEAST_SCORE)
+        return self._look_again(image, [Proposal(box, 1.0) for box in boxes], least=LEAST_SCORE)
 
     def read_whole(self, image: Image) -> Face:
         """Take the whole picture for a face crop, whatever it scores: for face sets that come already cut."""
@@ -91,23 +103,22 @@ class FaceFinder:
         edge = float(max(height, width))
         matrix = square((width / 2 - 0.5, height / 2 - 0.5), edge * 1.1, size=self.size)
         look = self._look([cut(image, matrix, size=self.size)])[0]
+        if _promising(look):
+            look = self._look_closely(image, [look], scales=SECOND_SCALES)[0]
         return self._face(image, look)
 
-    def _look_twice(self, image: Image, proposals: list[Proposal], *, least: float) -> list[Face]:
+    def _look_again(self, image: Image, proposals: list[Proposal], *, least: float) -> list[Face]:
         if not proposals:
             return []
         crops = [self._first_crop(image, proposal.box) for proposal in proposals]
         crops = [crop for crop in crops if crop.pixels.std() > LEAST_CONTRAST]
         if not crops:
             return []
-        first = self._look(crops)
-        kept = [look for look in first if look.score > 0.2 and _sensible(look.landmarks)]
-        if not kept:
-            return []
-        matrices = [upright_matrix(look.landmarks, size=self.size, scale=SECOND_SCALE) for look in kept]
-        second = self._look_both_ways([cut(image, matrix, size=self.size) for matrix in matrices])
-        faces = [self._face(image, look) for look in second if look.score > least and _sensible(look.landmarks)]
-        return _without_doubles(faces)
+        first = [look for look in self._look(crops) if _promising(look)]
+        second = [look for look in self._look_closely(image, first, scales=SECOND_SCALES) if _promising(look)]
+        looks = self._look_closely(image, _without_doubles(second), scales=LAST_SCALES)
+        faces = [self._face(image, look) for look in looks if look.score > least and _sensible(look.landmarks)]
+        return sorted(faces, key=lambda face: -_rank(face.score, face.box))
 
     def _first_crop(self, image: Image, box: Box) -> Crop:
         edge = max(box.width, box.height) * FIRST_SCALE
@@ -116,18 +127,30 @@ class FaceFinder:
     def _look(self, crops: list[Crop]) -> list[_Look]:
         return _looks(crops, self._read([crop.pixels for crop in crops]))
 
-    def _look_both_ways(self, crops: list[Crop]) -> list[_Look]:
-        """Read each crop and its mirror image and average: steadier points, and a mirrored face mirrors its reading."""
+    def _look_closely(self, image: Image, looks: list[_Look], *, scales: tuple[float, ...]) -> list[_Look]:
+        """Read each face at some scales and both ways round, and average: steadier points than one look gives.
+
+        A mirrored picture gives the mirrored reading.
+        """
+        if not looks:
+            return []
+        by_scale = []
+        for scale in scales:
+            matrices = [upright_matrix(look.landmarks, size=self.size, scale=scale) for look in looks]
+            crops = [cut(image, matrix, size=self.size) for matrix in matrices]
+            by_scale.append(_looks(crops, self._both_ways(crops)))
+        return [_mean_look(same) for same in zip(*by_scale, strict=True)]
+
+    def _both_ways(self, crops: list[Crop]) -> _Batch:
         plain = self._read([crop.pixels for crop in crops])
         mirrored = self._read([np.ascontiguousarray(crop.pixels[:, ::-1]) for crop in crops])
         back = mirrored.points[:, MIRRORED_LANDMARKS]
         back[..., 0] = self.size - 1 - back[..., 0]
-        average = _Batch(
+        return _Batch(
             points=(plain.points + back) / 2,
             blendshapes=(plain.blendshapes + mirrored.blendshapes[:, MIRRORED_BLENDSHAPES]) / 2,
             scores=(plain.scores + mirrored.scores) / 2,
         )
-        return _looks(crops, average)
 
     @torch.inference_mode()
     def _read(self, squares: list[Image]) -> _Batch:
@@ -144,15 +167,14 @@ class FaceFinder:
         return _Batch(np.concatenate(points), np.concatenate(shapes), np.concatenate(scores))
 
     def _face(self, image: Image, look: _Look) -> Face:
-        low, high = look.landmarks[:, :2].min(0), look.landmarks[:, :2].max(0)
-        box = Box(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+        box = _box(look)
         pose = head_pose(look.landmarks, self.mean_shape)
         quality = quality_of(box, pose, look.crop.pixels, image.shape[:2])
         return Face(box, look.score, look.landmarks, look.blendshapes, pose, quality)
 
 
 def quality_of(box: Box, pose: HeadPose, crop: Image, shape: tuple[int, int]) -> Quality:
-    """Say what makes a reading unsure; `crop` shows the face at the second look's scale, `shape` is height, width."""
+    """Say what makes a reading unsure; `crop` shows the face as the last look does, `shape` is height, width."""
     height, width = shape
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     fifth = grey.shape[0] // 5
@@ -184,11 +206,24 @@ def _distinct(proposals: list[Proposal]) -> list[Proposal]:
     return kept
 
 
-def _without_doubles(faces: list[Face]) -> list[Face]:
-    """Keep the best of faces that lie on each other; best is score times the square root of size."""
-    ranked = sorted(faces, key=lambda face: -face.score * np.sqrt(max(face.box.width, 1.0)))
-    kept: list[Face] = []
-    for face in ranked:
-        if all(face.box.overlap(other.box) < 0.35 for other in kept):
-            kept.append(face)
+def _promising(look: _Look) -> bool:
+    return look.score > 0.2 and _sensible(look.landmarks)
+
+
+def _box(look: _Look) -> Box:
+    low, high = look.landmarks[:, :2].min(0), look.landmarks[:, :2].max(0)
+    return Box(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+
+
+def _rank(score: float, box: Box) -> float:
+    """How good a find is: score times the square root of size."""
+    return score * float(np.sqrt(max(box.width, 1.0)))
+
+
+def _without_doubles(looks: list[_Look]) -> list[_Look]:
+    """Keep the best of looks that lie on each other."""
+    kept: list[_Look] = []
+    for look in sorted(looks, key=lambda look: -_rank(look.score, _box(look))):
+        if all(_box(look).overlap(_box(other)) < 0.35 for other in kept):
+            kept.append(look)
     return kept
