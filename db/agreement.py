@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
-from db.ballots import PURPOSE_NAMES, Ballots
+from db.ballots import PURPOSE_NAMES, Ballots, Column
 
 HASTY_MS = 600
 CHOICES = 3
@@ -95,27 +95,31 @@ def dawid_skene(ballots: Ballots) -> dict[int, float]:
     Dawid and Skene, Applied Statistics 28 (1979). Questions with one answer tell little and are left out.
     """
     chosen = ballots.where((ballots.odd > 0) & (ballots.pass_number == 0))
-    if not len(chosen):
+    return reliability(chosen.triplet, chosen.annotator, chosen.odd - 1)
+
+
+def reliability(triplet: Column, annotator: Column, choice: Column) -> dict[int, float]:
+    """Return what `dawid_skene` does for votes (n,) of question, person, and choice counted from 0."""
+    if not len(triplet):
         return {}
-    _, where, counts = np.unique(chosen.triplet, return_inverse=True, return_counts=True)
+    _, where, counts = np.unique(triplet, return_inverse=True, return_counts=True)
     shared = counts[where] > 1
     question = np.unique(where[shared], return_inverse=True)[1]
-    names, person = np.unique(chosen.annotator[shared], return_inverse=True)
-    said = chosen.odd[shared] - 1
+    names, person = np.unique(annotator[shared], return_inverse=True)
+    said = choice[shared]
     if not len(said):
         return {}
-    belief = np.zeros((question.max() + 1, CHOICES))
-    np.add.at(belief, (question, said), 1)
+    belief = _sums(question * CHOICES + said, np.ones(len(said)), question.max() + 1)
     belief /= belief.sum(1, keepdims=True)
+    prior = 0.5 + np.eye(CHOICES)  # mild: people are not random
     for _ in range(TURNS):
-        confusion = np.full((len(names), CHOICES, CHOICES), 0.5) + np.eye(
-            CHOICES
-        )  # a mild prior: people are not random
-        for truth in range(CHOICES):
-            np.add.at(confusion[:, truth], (person, said), belief[question, truth])
+        said_by = [_sums(person * CHOICES + said, belief[question, truth], len(names)) for truth in range(CHOICES)]
+        confusion = np.stack(said_by, axis=1) + prior  # (people, truth, said)
         confusion /= confusion.sum(2, keepdims=True)
-        logits = np.tile(np.log(belief.mean(0) + 1e-9), (len(belief), 1))
-        np.add.at(logits, question, np.log(confusion[person, :, said]))
+        logs = np.log(confusion)
+        logits = np.log(belief.mean(0) + 1e-9) + np.stack(
+            [np.bincount(question, logs[person, truth, said], len(belief)) for truth in range(CHOICES)], axis=1
+        )
         belief = np.exp(logits - logits.max(1, keepdims=True))
         belief /= belief.sum(1, keepdims=True)
     right = np.einsum("pkk,k->p", confusion, belief.mean(0))
@@ -167,6 +171,10 @@ def _person(
         agreement=_mean(credit[judged]),
         reliability=reliability.get(name),
     )
+
+
+def _sums(place: Column, weight: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
+    return np.bincount(place, weight, rows * CHOICES).reshape(rows, CHOICES)
 
 
 def _times(votes: NDArray[np.float64], times: NDArray[np.float64] | None) -> NDArray[np.float64]:

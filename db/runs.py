@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from db.compare_schema import ModelRun
 from db.connected import Connected, now_ms
@@ -44,6 +44,13 @@ class Runs(Connected):
         with self._read() as connection:
             return [ModelRunRow(**row) for row in connection.execute(query).mappings()]
 
+    def promoted_runs(self) -> list[ModelRunRow]:
+        """Return the models in use of all projects, the one put into use last first."""
+        query = select(ModelRun.__table__).where(ModelRun.state == "promoted")
+        with self._read() as connection:
+            rows = connection.execute(query.order_by(ModelRun.promoted_ms.desc(), ModelRun.id.desc())).mappings()
+            return [ModelRunRow(**row) for row in rows]
+
     def update_run(self, run_id: int, *, metrics: dict[str, Any]) -> bool:
         """Replace the figures of a run that is under way; False when it was stopped meanwhile."""
         query = update(ModelRun).where(ModelRun.id == run_id, ModelRun.state == "running").values(metrics=metrics)
@@ -72,6 +79,13 @@ class Runs(Connected):
         """Put every model of a project aside: the untouched vectors are in use again."""
         with self._write() as connection:
             _retire(connection, project_id)
+
+    def count_vectors(self, backend: Backend | str) -> int:
+        """Return how many faces a backend has vectors of."""
+        network = Backend.parse(backend) if isinstance(backend, str) else backend
+        query = select(func.count()).where(Vector.backend == network.name, Vector.weight_hash == network.weight_hash)
+        with self._read() as connection:
+            return connection.scalar(query) or 0
 
     def delete_vectors(self, gallery_id: int, *, backend: Backend | str) -> int:
         """Forget what a backend said about a gallery, and return about how many faces."""

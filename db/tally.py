@@ -13,7 +13,7 @@ from scipy.stats import chisquare
 from db.agreement import HASTY_MS, Person, krippendorff_alpha, strong_share
 
 Key = tuple[str | int, ...]
-"""Its first word says what is counted: person, speed, hour, given or vote."""
+"""Its first word says what is counted: person, speed, hour, given, wanted or vote."""
 FINE_MS, COARSE_MS, FINE_UNTIL_MS, COARSE_UNTIL_MS = 50, 500, 5_000, 60_000
 HARDEST_KEPT = 300
 PLACES = ("left", "middle", "right")
@@ -39,6 +39,8 @@ class Tally:
     """The answers of a project as they stood when `to_answer_id` was the newest."""
 
     to_answer_id: int = 0
+    to_triplet_id: int = 0
+    """The newest question whose wanted answers are counted."""
     counts: Counter[Key] = field(default_factory=Counter)
     hardest: tuple[Hard, ...] = ()
     """The most disputed questions with three votes or more."""
@@ -56,6 +58,7 @@ class Tally:
         hardest = sorted([*kept, *change.hardest], key=lambda hard: hard.order)[:HARDEST_KEPT]
         return Tally(
             to_answer_id=change.to_answer_id,
+            to_triplet_id=change.to_triplet_id,
             counts=Counter({key: count for key, count in counts.items() if count}),
             hardest=tuple(hardest),
             deletions=change.deletions,
@@ -73,6 +76,7 @@ class Tally:
         return {
             "counts": [[*key, count] for key, count in self.counts.items()],
             "hardest": [[hard.triplet_id, *hard.votes] for hard in self.hardest],
+            "to_triplet_id": self.to_triplet_id,
             "deletions": self.deletions,
             "left_out": sorted(self.left_out),
         }
@@ -82,6 +86,7 @@ class Tally:
         """Return what `to_json` kept."""
         return cls(
             to_answer_id=to_answer_id,
+            to_triplet_id=content["to_triplet_id"],
             counts=Counter({tuple(key): count for *key, count in content["counts"]}),
             hardest=tuple(Hard(number, (one, two, three)) for number, one, two, three in content["hardest"]),
             deletions=content["deletions"],
@@ -94,6 +99,7 @@ class Change:
     """What some further answers do to a tally; a change of mind takes the earlier answer out again."""
 
     to_answer_id: int
+    to_triplet_id: int
     added: Counter[Key]
     taken: Counter[Key]
     touched: frozenset[int]
@@ -159,9 +165,13 @@ def hours_of(tally: Tally) -> list[tuple[int, int]]:
     return sorted((int(hour), count) for (hour,), count in tally.of("hour") if int(hour) > 0)
 
 
-def given_of(tally: Tally) -> dict[str, int]:
-    """Return by purpose how many answers the queue has got; visitors, gold and repeats do not count."""
-    return {str(purpose): count for (purpose,), count in tally.of("given")}
+def progress_of(tally: Tally) -> dict[str, tuple[int, int]]:
+    """Return by purpose how many answers the queue has got, and how many it asks for; where it asks for any.
+
+    Answers of visitors, to gold questions and to repeats do not count.
+    """
+    given = {str(purpose): count for (purpose,), count in tally.of("given")}
+    return {str(purpose): (given.get(str(purpose), 0), count) for (purpose,), count in tally.of("wanted")}
 
 
 def answers_of(tally: Tally) -> int:

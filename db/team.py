@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, delete, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from db.compare_schema import Annotator, Answer, Assignment, Project, Triplet
@@ -19,6 +19,8 @@ from db.types import AdjudicationRow, NewAdjudication, ProjectRow, TripletRow
 
 AT_ONCE = 50_000
 """Answers that are counted in one go, about a second of work."""
+AT_A_LOOK = 5_000
+"""Answers that are added up while somebody waits."""
 SETTLED_MS = 60_000
 """PostgreSQL gives out ids before rows can be seen: counts are kept only up to answers older than this."""
 CHANGEABLE = frozenset(
@@ -39,14 +41,16 @@ class Team(Connected):
         """
         with self._read() as connection:
             start = self._kept(connection, project_id)
-            end = _end(connection, project_id, start.to_answer_id, most, settled_before=self._settled())
-            if end is None:
+            settled = self._settled()
+            end = _end(connection, project_id, start.to_answer_id, most, settled_before=settled)
+            asked = _newest_question(connection, start.to_triplet_id, settled_before=settled)
+            if end is None and asked == start.to_triplet_id:
                 return start
-            after = start.plus(_change(connection, project_id, start, end))
+            after = start.plus(_change(connection, project_id, start, end or start.to_answer_id, asked))
         self._keep(project_id, after)
         return after
 
-    def tally(self, project_id: int, *, most: int = AT_ONCE) -> tuple[Tally, int]:
+    def tally(self, project_id: int, *, most: int = AT_A_LOOK) -> tuple[Tally, int]:
         """Return the counts of now and 0, or of the past and about how many answers they lack when more than `most`.
 
         Nothing is written: `count_answers_on` catches up.
@@ -58,18 +62,13 @@ class Team(Connected):
             behind = connection.scalar(select(func.count()).select_from(later.limit(most + 1).subquery())) or 0
             if behind > most:
                 return start, max(newest - start.to_answer_id, behind)
-            return (start.plus(_change(connection, project_id, start, newest)) if behind else start), 0
+            asked = _newest_question(connection, start.to_triplet_id)
+            return start.plus(_change(connection, project_id, start, newest, asked)), 0
 
     def forget_counts(self, project_id: int) -> None:
         """Count everything anew at the next look."""
         with self._write() as connection:
-            connection.execute(Counted.__table__.delete().where(Counted.project_id == project_id))
-
-    def wanted_answers(self, project_id: int) -> dict[str, int]:
-        """Return by purpose how many answers the queue asks for in all."""
-        query = select(Triplet.purpose, func.sum(Triplet.wanted)).where(Triplet.project_id == project_id)
-        with self._read() as connection:
-            return {name: int(total or 0) for name, total in connection.execute(query.group_by(Triplet.purpose))}
+            connection.execute(delete(Counted).where(Counted.project_id == project_id))
 
     def shared_votes(self, project_id: int, *, most: int = 100_000) -> list[tuple[int, int, int]]:
         """Return (question, person, place of the chosen face) of the newest votes, for estimates of reliability."""
@@ -157,11 +156,32 @@ def _end(connection: Connection, project_id: int, start: int, most: int, *, sett
         first = connection.scalar(young)
         if first is not None:
             later = later.where(Answer.id < first)
-    return connection.scalar(select(func.max(later.limit(most).subquery().c.id)))
+    last = connection.scalar(select(func.max(later.limit(most).subquery().c.id)))
+    return int(last) if last is not None else None
 
 
-def _change(connection: Connection, project_id: int, before: Tally, end: int) -> Change:
-    """Count what the answers after `before` up to `end` add, and what they supersede."""
+def _newest_question(connection: Connection, start: int, *, settled_before: int | None = None) -> int:
+    """Return up to which question, of whatever project, wanted answers can be counted."""
+    if settled_before is not None:
+        young = select(func.min(Triplet.id)).where(Triplet.id > start, Triplet.created_ms >= settled_before)
+        first = connection.scalar(young)
+        if first is not None:
+            return int(first) - 1
+    return max(start, connection.scalar(select(func.max(Triplet.id))) or 0)
+
+
+def _wanted(connection: Connection, project_id: int, start: int, end: int) -> Counter[Key]:
+    # Adding nothing keeps the database from reading all questions of the project for the few new ones.
+    mine = Triplet.project_id + 0 == project_id
+    query = select(Triplet.purpose, func.sum(Triplet.wanted)).where(mine, Triplet.id > start, Triplet.id <= end)
+    rows = connection.execute(query.where(Triplet.wanted.is_not(None)).group_by(Triplet.purpose))
+    return Counter({("wanted", purpose): int(total) for purpose, total in rows})
+
+
+def _change(connection: Connection, project_id: int, before: Tally, end: int, asked: int) -> Change:
+    """Count what the answers after `before` up to `end` add, what they supersede, and questions up to `asked`."""
+    if end == before.to_answer_id:
+        return _change_of_questions(connection, project_id, before, asked)
     start = before.to_answer_id
     new = and_(Answer.project_id == project_id, Answer.id > start, Answer.id <= end)
     gone = and_(
@@ -171,6 +191,7 @@ def _change(connection: Connection, project_id: int, before: Tally, end: int) ->
     added, taken = (_single(connection, rows) for rows in (and_(new, _stands(end)), gone))
     asked_again = select(Answer.triplet_id).where(new)
     added.update(_compared(connection, asked_again, end))
+    added.update(_wanted(connection, project_id, before.to_triplet_id, asked))
     if start:
         taken.update(_compared(connection, asked_again, start))
     known = [hard.triplet_id for hard in before.hardest]
@@ -178,12 +199,26 @@ def _change(connection: Connection, project_id: int, before: Tally, end: int) ->
     everybody = {int(key[0]) for counts in (before.counts, added) for key in _people(counts)}
     return Change(
         to_answer_id=end,
+        to_triplet_id=asked,
         added=added,
         taken=taken,
         touched=frozenset(int(one) for one in touched),
         hardest=_hardest(connection, asked_again, end),
         deletions=before.deletions,
         left_out=_left_out(connection, everybody),
+    )
+
+
+def _change_of_questions(connection: Connection, project_id: int, before: Tally, asked: int) -> Change:
+    return Change(
+        to_answer_id=before.to_answer_id,
+        to_triplet_id=asked,
+        added=_wanted(connection, project_id, before.to_triplet_id, asked),
+        taken=Counter(),
+        touched=frozenset(),
+        hardest=(),
+        deletions=before.deletions,
+        left_out=before.left_out,
     )
 
 
@@ -236,7 +271,7 @@ def _compared(connection: Connection, triplets: Select[int], newest: int) -> Cou
     return found
 
 
-def _votes(stands: ColumnElement[bool]) -> Select[Any]:
+def _votes(stands: ColumnElement[bool]) -> Select[Any, *tuple[Any, ...]]:
     """Votes that are compared with others': a chosen face, the first time a person saw the question."""
     return (
         select(Answer.triplet_id, Answer.annotator_id, _CHOSEN.label("chosen"))
@@ -248,7 +283,7 @@ def _votes(stands: ColumnElement[bool]) -> Select[Any]:
     )
 
 
-def _repeats(triplets: Select[int], newest: int) -> Select[Any]:
+def _repeats(triplets: Select[int], newest: int) -> Select[Any, *tuple[Any, ...]]:
     """Per person: designed repeats whose first answer stands too, and how many were answered alike."""
     same = and_(
         Answer.choice == OLDER.choice,

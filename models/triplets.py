@@ -133,13 +133,32 @@ def log_loss(chances: Floats, comparisons: Comparisons) -> float:
     return float(np.average(surprise, weights=comparisons.votes)) if len(comparisons) else float("nan")
 
 
-def calibration_error(chances: Floats, comparisons: Comparisons) -> float:
-    """Return the expected calibration error: how far the most likely face's chance is from its share of votes."""
-    if not len(comparisons):
-        return float("nan")
+@dataclass(frozen=True)
+class Calibration:
+    """Triplets about whose odd face the model is about equally sure."""
+
+    sure: float
+    """The mean chance it gives the face it holds most likely."""
+    right: float
+    """The mean share of votes for that face."""
+    triplets: int
+
+
+def calibration(chances: Floats, comparisons: Comparisons) -> list[Calibration]:
+    """Return how sure the model is and how right, in tenths from unsure to sure; tenths without triplets are absent."""
     guess = chances.argmax(1)
     rows = np.arange(len(guess))
     sure, right = chances[rows, guess], comparisons.shares[rows, guess]
     bins = np.minimum((sure * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    parts = [abs(float((sure - right)[bins == one].mean())) * float((bins == one).mean()) for one in np.unique(bins)]
-    return float(sum(parts))
+    return [
+        Calibration(float(sure[bins == one].mean()), float(right[bins == one].mean()), int((bins == one).sum()))
+        for one in np.unique(bins)
+    ]
+
+
+def calibration_error(chances: Floats, comparisons: Comparisons) -> float:
+    """Return the expected calibration error: how far the most likely face's chance is from its share of votes."""
+    if not len(comparisons):
+        return float("nan")
+    parts = [abs(one.sure - one.right) * one.triplets for one in calibration(chances, comparisons)]
+    return float(sum(parts)) / len(comparisons)

@@ -80,6 +80,16 @@ def settings() -> Settings:
     return read_settings(os.environ)
 
 
+def environment_of(chosen: Settings) -> dict[str, str]:
+    """Return the environment for a process that shall see the same data, database, weights and device."""
+    return dict(os.environ) | {
+        "MIEN_DATA_DIR": str(chosen.data_dir),
+        "MIEN_WEIGHTS_DIR": str(chosen.weights_dir),
+        "MIEN_DATABASE_URL": chosen.database_url,
+        "MIEN_DEVICE": chosen.device,
+    }
+
+
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise WrongSetting(f"MIEN_PORT must be a whole number from 1 to 65535, got {text!r}")

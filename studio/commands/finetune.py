@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from typing import Annotated
 
 import typer
@@ -13,6 +15,7 @@ def finetune(
     seed: Annotated[int, typer.Option()] = 0,
     run: Annotated[int | None, typer.Option(help="continue a run that was announced", hidden=True)] = None,
     rollback: Annotated[bool, typer.Option(help="return to the model before the one in use")] = False,
+    learning: Annotated[bool, typer.Option(help="also measure what fewer answers would have given")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="one line of JSON")] = False,
 ) -> None:
     """Fit a head to the answers; it is put into use only if kept-out faces say it is better."""
@@ -30,10 +33,12 @@ def finetune(
 
     def tell(share: float, step: str) -> None:
         if not as_json:
-            typer.echo(f"{share:4.0%}  {step}")
+            typer.echo(f"{time.strftime('%H:%M:%S')}  {share:4.0%}  {step}")
 
     announced = store.run(run) if run is not None else None
-    done = finetuning.finetune(store, made, run=announced, seed=seed, progress=tell)
+    if announced is not None:
+        _beside_the_studio()
+    done = finetuning.finetune(store, made, run=announced, seed=seed, learning=learning, progress=tell)
     figures = {name: value for name, value in done.metrics.items() if name != "curve"}
     if as_json:
         typer.echo(json.dumps({"run": done.id, "state": done.state} | figures))
@@ -44,3 +49,12 @@ def finetune(
     if tuned:
         typer.echo(f"accuracy on kept-out faces {base['value']:.3f} -> {tuned['value']:.3f}, "
                    f"better in {figures['better']:.0%} of resamples")  # fmt: skip
+
+
+def _beside_the_studio() -> None:
+    """Leave visitors the better half of the machine."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+    if hasattr(os, "nice"):
+        os.nice(10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from db.agreement import leave_one_out_ceiling
 from db.ballots import PURPOSE_NAMES, Ballots
 from db.store import Store
-from db.types import Backend, ModelRunRow, ProjectRow
+from db.types import ModelRunRow, ProjectRow
 from models import triplets
-from models.errors import BadInput, Cancelled
+from models.errors import Cancelled
 from models.triplets import Comparisons
+from studio.services.tuned import forget_vectors, load_head, write_vectors
 
 if TYPE_CHECKING:
     from models.finetune import ExpressionHead
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Vectors = NDArray[np.float32]
 SURE, SURE_OVER_FACES = 0.95, 0.8
 """Share of paired resamples, of triplets and of faces, in which a new model must beat the one in use to replace it."""
+LEARNING_PARTS = (1 / 8, 1 / 4, 1 / 2)
 KIND_WORDS = ("one_class", "two_class", "three_class")
 
 
@@ -69,11 +70,13 @@ def finetune(
     *,
     run: ModelRunRow | None = None,
     seed: int = 0,
+    learning: bool = False,
     progress: Callable[[float, str], None] = lambda _share, _step: None,
 ) -> ModelRunRow:
     """Fit, judge, and put the new model into use if a paired bootstrap says it is better; else keep it as candidate.
 
-    `run` continues one that was announced with `announce`. A model in use stays in use whatever goes wrong here.
+    `run` continues one that was announced with `announce`. `learning` also measures what fewer answers would have
+    given, about as long again. A model in use stays in use whatever goes wrong here.
     """
     run = run or announce(store, project, seed=seed)
     lesson = collect(store, project, cutoff=run.cutoff_answer_id)
@@ -86,6 +89,8 @@ def finetune(
 
     try:
         metrics, head = _fit_and_judge(store, project, lesson, answers, seed=seed, tell=tell)
+        if learning and head is not None:
+            metrics["learning"] = learning_curve(lesson, metrics, seed=seed, tell=tell)
     except Cancelled:
         store.finish_run(run.id, state="failed", metrics={"reason": "stopped"})
         return store.run(run.id)
@@ -94,9 +99,14 @@ def finetune(
         raise
     if not store.finish_run(run.id, state="candidate", metrics=metrics, weights=head.to_bytes() if head else None):
         return store.run(run.id)
-    if head is not None and metrics["better"] >= SURE and metrics["better_over_faces"] >= SURE_OVER_FACES:
+    if head is not None and surely_better(metrics):
         promote(store, store.run(run.id))
     return store.run(run.id)
+
+
+def surely_better(metrics: dict[str, Any]) -> bool:
+    """Tell whether the paired bootstrap says that a model beats the one in use."""
+    return bool(metrics.get("better", 0) >= SURE and metrics.get("better_over_faces", 0) >= SURE_OVER_FACES)
 
 
 def announce(store: Store, project: ProjectRow, *, seed: int = 0) -> ModelRunRow:
@@ -109,12 +119,11 @@ def announce(store: Store, project: ProjectRow, *, seed: int = 0) -> ModelRunRow
 def promote(store: Store, run: ModelRunRow) -> None:
     """Put a model into use: its vectors are written first, then it becomes the project's model."""
     project = store.project(run.project_id)
-    face_ids, vectors = store.vectors(project.gallery_id, backend=run.backend)
-    store.add_vectors(face_ids, load_head(run).apply_to(vectors), backend=backend_of(run))
+    write_vectors(store, run)
     before = in_use(store, project)
     store.promote_run(run.id)
     if before is not None and before.id != run.id:
-        store.delete_vectors(project.gallery_id, backend=backend_of(before))
+        forget_vectors(store, before)
 
 
 def roll_back(store: Store, project: ProjectRow) -> ModelRunRow | None:
@@ -127,29 +136,13 @@ def roll_back(store: Store, project: ProjectRow) -> ModelRunRow | None:
         promote(store, parent)
         return store.run(parent.id)
     store.retire_runs(project.id)
-    store.delete_vectors(project.gallery_id, backend=backend_of(current))
+    forget_vectors(store, current)
     return None
 
 
 def in_use(store: Store, project: ProjectRow) -> ModelRunRow | None:
     """Return the promoted run of a project, or None while the untouched vectors are in use."""
     return next((run for run in store.runs(project.id) if run.state == "promoted"), None)
-
-
-def backend_of(run: ModelRunRow) -> Backend:
-    """Return the name of the vectors that a run makes."""
-    base = Backend.parse(run.backend)
-    return Backend(f"{base.name}+run{run.id}", hashlib.sha256(run.weights or b"").hexdigest()[:12])
-
-
-def load_head(run: ModelRunRow) -> ExpressionHead:
-    """Return the head of a run; raises BadInput when it has none."""
-    from models.finetune import ExpressionHead  # noqa: PLC0415  (torch is loaded when somebody fine-tunes)
-
-    if run.weights is None:
-        raise BadInput(f"run {run.id} has no model: it {run.metrics.get('reason', 'was still collecting answers')}")
-    head: ExpressionHead = ExpressionHead.from_bytes(run.weights, **run.metrics["head"])
-    return head
 
 
 def _fit_and_judge(
@@ -206,4 +199,30 @@ def judge(lesson: Lesson, vectors: Vectors, *, temperature: float | None = None)
     return figures | {
         "log_loss": triplets.log_loss(chances, said),
         "calibration_error": triplets.calibration_error(chances, said),
+        "calibration": [asdict(one) for one in triplets.calibration(chances, said)],
     }
+
+
+def learning_curve(
+    lesson: Lesson, metrics: dict[str, Any], *, seed: int, tell: Callable[[float, str], None]
+) -> list[dict[str, Any]]:
+    """Return the accuracy on kept-out faces after none, an eighth, a quarter, half and all of the answers.
+
+    Each part goes through the same fitting; where it finds no head better than the untouched vectors, those count.
+    """
+    from models.finetune import ENOUGH, Plan, fit  # noqa: PLC0415
+
+    order = np.random.default_rng(seed).permutation(len(lesson.training))
+    points = [{"answers": 0, "head": None} | metrics["base"]["accuracy"]]
+    for share in LEARNING_PARTS:
+        part = lesson.training.where(order[: round(share * len(order))])
+        answers = int(part.votes.sum())
+        if answers < ENOUGH:
+            continue
+        tell(0.9 + share / 10, f"what {answers} answers would have given")
+        found = fit(lesson.vectors, part, plan=Plan(seed=seed))
+        vectors = found.head.apply_to(lesson.vectors) if found else lesson.vectors
+        judged = triplets.accuracy(triplets.credits(vectors, lesson.evaluation), lesson.evaluation.places)
+        points.append({"answers": answers, "head": found.kind if found else None} | asdict(judged))
+    points.append({"answers": metrics["answers"], "head": metrics["head"]["kind"]} | metrics["tuned"]["accuracy"])
+    return points

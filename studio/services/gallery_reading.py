@@ -17,6 +17,7 @@ from db.errors import NotThere
 from models.errors import MienError
 from models.types import BLENDSHAPES, EMOTIONS, Box, Expression, Face, Image
 from studio.services.nearest import gallery_picture
+from studio.services.tuned import base_of
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -61,7 +62,7 @@ NONE_READ = Readings(
 
 def readings_file(home: Path, backend: str) -> Path:
     """Return where the readings of one network lie."""
-    return home / f"readings-{re.sub(r'[^0-9A-Za-z]+', '-', backend)}.npz"
+    return home / f"readings-{re.sub(r'[^0-9A-Za-z]+', '-', base_of(backend))}.npz"
 
 
 def load_readings(home: Path, backend: str) -> Readings:

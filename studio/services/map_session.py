@@ -20,6 +20,7 @@ from studio.services.expression import find_and_read
 from studio.services.gallery import ensure_starter_gallery, read_known
 from studio.services.gallery_reading import forget_deleted, read_gallery, unread
 from studio.services.sprites import face_thumbnail
+from studio.services.tuned import base_of, kept_up
 
 if TYPE_CHECKING:
     from db.types import FaceRow
@@ -67,7 +68,7 @@ def _backend(context: Context, gallery_ids: Sequence[int], report: Report) -> st
     if not found:
         raise NothingToMap("No network has read faces of this gallery yet.")
     present = present_backend()
-    return present if present in found else found[0]
+    return kept_up(context.store, present if present in found else base_of(found[0]))
 
 
 def _tell(report: Report, words: str, share: float) -> None:
@@ -83,6 +84,7 @@ def present_backend() -> str:
 
 def waiting_faces(context: Context, backend: str) -> int:
     """Return how many faces the network in use could read and has not; 0 when it is not the map's network."""
+    backend = base_of(backend)
     if backend != present_backend() or not (cards.PRETRAINED / "faces.json").is_file():
         return 0
     return len(unread(context.store, home_of(context), backend=backend))
@@ -91,8 +93,10 @@ def waiting_faces(context: Context, backend: str) -> int:
 def read_waiting(context: Context, backend: str) -> Callable[[Report], None]:
     """Return the work that reads what is unread: emotions, muscle actions, and vectors where they are missing."""
 
+    base = base_of(backend)
+
     def work(report: Report) -> None:
-        for done, count in read_gallery(context.store, home_of(context), backend=backend, read=_read):
+        for done, count in read_gallery(context.store, home_of(context), backend=base, read=_read):
             if not report(f"Reading gallery face {done} of {count}", done / max(count, 1)):
                 raise Cancelled("Reading was stopped; what was read is kept.")
 

@@ -16,6 +16,7 @@ from models.types import Expression, Image
 from studio.services.comparison import Neighbour, nearest
 from studio.services.expression import shrink
 from studio.services.gallery import ensure_starter_gallery
+from studio.services.tuned import moved
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -51,13 +52,17 @@ class Neighbourhood:
 
 
 def neighbourhood(store: Store, expression: Expression, *, most: int = 6) -> Neighbourhood:
-    """Return the faces of all galleries nearest to an expression; only vectors of the same network are compared."""
+    """Return the faces of all galleries nearest to an expression; only vectors of the same network are compared.
+
+    Where a fine-tuned model is in use, faces are compared as it sees them.
+    """
     galleries = {gallery.id: gallery for gallery in store.galleries()}
-    ids, vectors = _all_vectors(store, expression.backend)
+    vector, backend = moved(store, expression.vector, expression.backend)
+    ids, vectors = _all_vectors(store, backend)
     if not ids:
         return Neighbourhood((), 0, np.zeros(0, np.float32))
     shown: list[GalleryFace] = []
-    for neighbour in nearest(expression.vector, ids, vectors, most=most * 2):
+    for neighbour in nearest(vector, ids, vectors, most=most * 2):
         face = _with_picture(store, neighbour, galleries)
         if face is not None:
             shown.append(face)
@@ -124,6 +129,9 @@ def near_vector(store: Store, vector: NDArray[np.float32], *, backend: str, most
         raise BadInput(f"The gallery holds no vectors of {backend[:80]!r}.")
     if vector.shape != vectors.shape[1:] or not np.isfinite(vector).all():
         raise BadInput(f"Expected {vectors.shape[1]} finite numbers, got {vector.size}.")
+    vector, seen_by = moved(store, vector, backend)
+    if seen_by != backend:
+        ids, vectors = _all_vectors(store, seen_by)
     found = nearest(vector, ids, vectors, most=min(max(most, 1), 100))
     rows = store.faces_by_id([neighbour.face_id for neighbour in found])
     return [

@@ -37,6 +37,7 @@ from studio.services.map_session import (
     waiting_faces,
 )
 from studio.services.nearest import gallery_picture
+from studio.services.tuned import moved
 from studio.tabs.explore_controls import ALL_GALLERIES, EVERYTHING, Controls, Result
 from studio.tabs.explore_desk import Desk, Newcomer
 
@@ -271,8 +272,11 @@ class Events:
             return folded(True), note("No face found", words), gr.skip(), gr.skip(), gr.skip(), now
         boxes = [item.face.box.overlap(near.face.box) if near and near.face else 0.0 for item in reading.faces]
         face = reading.faces[boxes.index(max(boxes))]
-        found = explore.near_vector(atlas, face.expression.vector, backend=face.expression.backend)
-        marks = explore.marks(atlas, now.choice, near=found, newcomer=face.expression.vector)
+        vector, backend = face.expression.vector, face.expression.backend
+        if atlas.backend != backend:
+            vector, backend = moved(self.context.store, vector, backend)
+        found = explore.near_vector(atlas, vector, backend=backend)
+        marks = explore.marks(atlas, now.choice, near=found, newcomer=vector)
         others = [self._strip_face(item.face_id, distance=item.distance) for item in found]
         strip = face_strip(
             [StripFace("new:1", name, face.portrait[::2, ::2], words="new"), *others],

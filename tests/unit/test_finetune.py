@@ -17,6 +17,7 @@ from models.errors import BadWeights
 from models.finetune import ExpressionHead, Plan, _hinge, bootstrap_heads, fit, heads_for
 from models.triplets import Comparisons
 from studio.services import compare, finetuning, simulation
+from studio.services.tuned import backend_of
 from tests.drawn_faces import BACKEND, add_drawn_gallery
 
 
@@ -148,7 +149,7 @@ def test_from_answers_to_a_model_in_use_and_back(store: Store) -> None:
     assert store.finish_run(run.id, state="candidate", metrics=metrics, weights=head.to_bytes())
     finetuning.promote(store, store.run(run.id))
     base, tuned = (store.vectors(project.gallery_id, backend=one)[1] for one in
-                   (BACKEND, finetuning.backend_of(store.run(run.id))))  # fmt: skip
+                   (BACKEND, backend_of(store.run(run.id))))  # fmt: skip
     np.testing.assert_allclose(tuned, head.apply_to(base), atol=1e-6)
     assert store.backends(project.gallery_id)[0].name == f"drawn+run{run.id}"
     assert finetuning.in_use(store, project) is not None
