@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.dfc_vae.vgg import VAE_123, Vgg19
+from models.trunk import Trunk
 
 Taps = Callable[[Tensor], Sequence[Tensor]]
 """(B, 3, H, W) in [0, 1] -> the layers to compare, each (B, C, h, w)."""
@@ -32,6 +35,52 @@ def relative_layer_errors(wanted: Sequence[Tensor], given: Sequence[Tensor]) -> 
         functional.mse_loss(b, a) / (a.square().mean().detach() + 1e-8) for a, b in zip(wanted, given, strict=True)
     ]
     return torch.stack(shares)
+
+
+def texture_errors(wanted: Sequence[Tensor], given: Sequence[Tensor], *, cells: int = 8) -> Tensor:
+    """How much the strength of each channel differs, cell by cell, over its mean square: (layers,).
+
+    Squared errors are least for a blur wherever the code does not say where exactly a hair lies; strengths are not.
+    """
+    shares = []
+    for a, b in zip(wanted, given, strict=True):
+        size = max(1, a.shape[-1] // cells)
+        strong = [functional.avg_pool2d(layer.square(), size).add(1e-6).sqrt() for layer in (a, b)]
+        shares.append(functional.mse_loss(strong[1], strong[0]) / (strong[0].square().mean().detach() + 1e-8))
+    return torch.stack(shares)
+
+
+class TrunkTaps(nn.Module):
+    """Stem and some blocks of one of Mien's own trunks, for pictures in [0, 1]; what comes after is not computed."""
+
+    def __init__(self, trunk: Trunk, *, blocks: tuple[int, ...]) -> None:
+        super().__init__()
+        trunk = copy.deepcopy(trunk).requires_grad_(False).eval()
+        self.register_buffer("mean", trunk.mean.clone(), persistent=False)
+        self.register_buffer("deviation", trunk.deviation.clone(), persistent=False)
+        # normalisation costs more time than the convolutions it follows: fold it into them
+        self.stem = nn.Sequential(fuse_conv_bn_eval(trunk.stem[0], trunk.stem[1]), nn.ReLU())
+        self.blocks = nn.ModuleList(_folded(block) for block in trunk.blocks[: max(blocks) + 1])
+        self.wanted = blocks
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """(B, 3, S, S) in [0, 1] -> the stem's maps and those of the chosen blocks."""
+        signal = self.stem((image - self.mean) / self.deviation)  # (B, C, S / 2, S / 2)
+        found = [signal]
+        for number, block in enumerate(self.blocks):
+            signal = block(signal)
+            if number in self.wanted:
+                found.append(signal)
+        return found
+
+
+def _folded(block: nn.Module) -> nn.Module:
+    for conv, norm in (("conv1", "norm1"), ("conv2", "norm2")):
+        setattr(block, conv, fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm)))
+        setattr(block, norm, nn.Identity())
+    if isinstance(block.shortcut, nn.Sequential):
+        block.shortcut = fuse_conv_bn_eval(block.shortcut[0], block.shortcut[1])
+    return block
 
 
 class VggTaps(nn.Module):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
-from models import registry
-from models.training.dfc_vae import batch_for, train
+from models.training.dfc_vae import batch_for, face_ruler, train
 
 
 def run(*, data: Path, out: Path, device: str, resume: bool, minutes: float = 90.0) -> dict[str, float]:
     """Train the paper's network; `mien weights add dfc-vae-paper` takes the file from `out/model`."""
-    ruler = copy.deepcopy(registry.load("faces").network).float()
     return train(
         data=data,
         out=out,
@@ -19,6 +16,6 @@ def run(*, data: Path, out: Path, device: str, resume: bool, minutes: float = 90
         device=device,
         resume=resume,
         paper=True,
-        ruler=ruler,
+        ruler=face_ruler(),
         batch=batch_for(device),
     )

@@ -14,9 +14,10 @@ from models.dfc_vae import DfcVae
 from models.errors import BadInput, MissingWeights
 from models.faces.network import FaceNet
 from models.training.data import read_faces
-from models.training.dfc_vae import Wobble, exact_crops, measure, ruler_for, train
+from models.training.dfc_vae import measure, ruler_for, train
+from models.training.dfc_vae_crops import Wobble, exact_crops
 
-SMALL = {"widths": (8, 16, 24), "latent": 16, "batch": 16, "workers": 0, "device": "cpu"}
+SMALL = {"widths": (8, 16, 24), "latent": 16, "batch": 16, "workers": 0, "device": "cpu", "principal_crops": 200}
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +41,8 @@ def test_wobbling_keeps_the_middle_near_and_changes_every_time() -> None:
     rng = np.random.default_rng(0)
     middles = np.stack([(Wobble().draw(128, rng) @ [63.5, 63.5, 1])[:2] for _ in range(300)])
     np.testing.assert_allclose(middles.mean(0), 63.5, atol=0.4)
-    np.testing.assert_allclose(middles.std(0), 0.015 * 128, rtol=0.2)
-    still = Wobble(0.0, 0.0, 0.0, 0.0).draw(128, rng)
+    np.testing.assert_allclose(middles.std(0), 0.008 * 128, rtol=0.2)
+    still = Wobble(0.0, 0.0, 0.0).draw(128, rng)
     np.testing.assert_allclose(still, np.eye(3), atol=1e-12)
 
 
@@ -69,7 +70,7 @@ def test_feature_errors_of_the_face_network_drive_the_training(few_faces: Path, 
     row = json.loads((tmp_path / "curve.jsonl").read_text().splitlines()[-1])
     assert {"features", "pixels", "divergence"} <= row.keys()
     assert 0 < figures["feature_error"] < 1.5
-    assert all(not parameter.requires_grad for parameter in face_network.parameters())
+    assert all(parameter.grad is None for parameter in face_network.parameters())
 
 
 def test_the_ruler_is_named_when_it_is_missing(tmp_path: Path) -> None:
