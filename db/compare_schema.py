@@ -127,6 +127,7 @@ class Triplet(Base):
         Index("ix_triplet_open", "project_id", "rank", sqlite_where=text("taken < wanted"),
               postgresql_where=text("taken < wanted")),
         Index("ix_triplet_purpose", "project_id", "purpose", "rank"),
+        Index("ix_triplet_wanted", "project_id", "purpose", "wanted", "taken"),
     )  # fmt: skip
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"))

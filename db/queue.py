@@ -10,6 +10,7 @@ from db.compare_schema import Assignment, Project, Triplet
 from db.connected import Connected, now_ms
 from db.errors import NotAllowed, NotThere
 from db.people import locked_annotator
+from db.projects import LEASED
 from db.types import AnnotatorRow, ProjectRow, Question
 
 REPEAT_AFTER = 20
@@ -144,7 +145,7 @@ def _open_project(connection: Connection, project_id: int) -> ProjectRow:
 
 def _leases(project_id: int) -> Select[int, int, bool]:
     return select(Assignment.id, Assignment.triplet_id, Assignment.counted).where(
-        Assignment.project_id == project_id, Assignment.state == "leased"
+        Assignment.project_id == project_id, LEASED
     )
 
 

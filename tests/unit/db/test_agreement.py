@@ -20,7 +20,7 @@ def ballots(rows: list[tuple[int, int, int]], **columns: list[int]) -> Ballots:
     base = {
         "answer": np.arange(count), "triplet": table[:, 0], "annotator": table[:, 1], "odd": table[:, 2],
         "gold": zeros, "position": zeros, "purpose": zeros, "pass_number": zeros, "kind": zeros,
-        "response_ms": zeros - 1, "created_ms": zeros, "faces": np.zeros((count, 3), np.int64),
+        "response_ms": zeros - 1, "created_ms": zeros, "mode": zeros, "faces": np.zeros((count, 3), np.int64),
     }  # fmt: skip
     return Ballots(**(base | given))
 
