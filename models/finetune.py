@@ -19,11 +19,9 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from models.errors import BadWeights, Cancelled
-from models.triplets import Comparisons
+from models.triplets import ENOUGH, Comparisons
 
 Vectors = NDArray[np.float32]
-ENOUGH = 500
-"""Below this many answers a head is not fitted at all: collecting."""
 LADDER = (("diagonal", ENOUGH), ("low_rank", 1500), ("full", 8000))
 """Head and the number of answers from which it may be tried."""
 ANCHORS = (0.1, 2.0)

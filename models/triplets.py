@@ -12,6 +12,8 @@ Floats = NDArray[np.float64]
 PAIRS = ((1, 2), (0, 2), (0, 1))
 """The two faces that remain when face 0, 1 or 2 is the odd one."""
 STRONG = 2 / 3
+ENOUGH = 500
+"""Below this many answers no head is fitted at all: collecting."""
 RESAMPLES = 1000
 CALIBRATION_BINS = 10
 BATCH = 100

@@ -19,6 +19,7 @@ VARIABLES = {
     "MIEN_PORT": "port of the page; default: 7860",
     "GRADIO_SERVER_PORT": "the same, where MIEN_PORT is not set",
     "GRADIO_SERVER_NAME": "address to listen on; default: 127.0.0.1, on Spaces 0.0.0.0",
+    "MIEN_ADMINS": "Hugging Face accounts, with commas between, that are admins when they sign in",
     "SPACE_ID": "set by Hugging Face Spaces",
     "SPACES_ZERO_GPU": "set by Hugging Face Spaces where a GPU is lent for each call",
 }
@@ -44,6 +45,8 @@ class Settings:
     port: int
     on_spaces: bool
     zero_gpu: bool
+    admins: frozenset[str] = frozenset()
+    """Hugging Face accounts that are admins."""
 
     @property
     def own_weights_dir(self) -> Path:
@@ -71,7 +74,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         port=_port(given.get("MIEN_PORT") or given.get("GRADIO_SERVER_PORT") or "7860"),
         on_spaces=on_spaces,
         zero_gpu="SPACES_ZERO_GPU" in given,
+        admins=frozenset(name.strip() for name in given.get("MIEN_ADMINS", "").split(",") if name.strip()),
     )
+
+
+def choose_graphics(platform: str) -> None:
+    """Tell PyOpenGL, before it is first imported, which platform to open: egl or osmesa."""
+    os.environ["PYOPENGL_PLATFORM"] = platform
 
 
 @cache

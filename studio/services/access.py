@@ -73,11 +73,16 @@ def accept_invitation(store: Store, token: str) -> str:
     return open_session(store, person)
 
 
-def from_hub(store: Store, hub_user: str) -> str:
-    """Return a session token for a Hub account; an unknown one becomes a visitor until an admin says otherwise."""
+def from_hub(store: Store, hub_user: str, *, admins: frozenset[str] = frozenset()) -> str:
+    """Return a session token for a Hub account; an unknown one becomes a visitor until an admin says otherwise.
+
+    The accounts in `admins` are admins from then on.
+    """
     person = store.find_annotator(hub_user=hub_user)
     if person is None:
         person = store.add_annotator(f"{hub_user} (Hub)", role="visitor", hub_user=hub_user)
+    if hub_user in admins and person.role != "admin":
+        store.set_annotator(person.id, role="admin")
     return open_session(store, person)
 
 

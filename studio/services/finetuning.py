@@ -148,14 +148,14 @@ def in_use(store: Store, project: ProjectRow) -> ModelRunRow | None:
 def _fit_and_judge(
     store: Store, project: ProjectRow, lesson: Lesson, answers: int, *, seed: int, tell: Callable[[float, str], None]
 ) -> tuple[dict[str, Any], ExpressionHead | None]:
-    from models.finetune import ENOUGH, Plan, fit  # noqa: PLC0415
+    from models.finetune import Plan, fit  # noqa: PLC0415
 
     current = in_use(store, project)
     base_vectors = load_head(current).apply_to(lesson.vectors) if current else lesson.vectors
     metrics: dict[str, Any] = {"answers": answers, "base": judge(lesson, lesson.vectors)}
     metrics |= {"ceiling": leave_one_out_ceiling(lesson.ballots), "better": 0.0}
-    if answers < ENOUGH:
-        return metrics | {"reason": f"collecting: {answers} of {ENOUGH} answers"}, None
+    if answers < triplets.ENOUGH:
+        return metrics | {"reason": f"collecting: {answers} of {triplets.ENOUGH} answers"}, None
     found = fit(lesson.vectors, lesson.training, plan=Plan(seed=seed), progress=tell)
     if found is None:
         return metrics | {"reason": "no head predicts held-out answers better than the vectors in use"}, None
@@ -210,14 +210,14 @@ def learning_curve(
 
     Each part goes through the same fitting; where it finds no head better than the untouched vectors, those count.
     """
-    from models.finetune import ENOUGH, Plan, fit  # noqa: PLC0415
+    from models.finetune import Plan, fit  # noqa: PLC0415
 
     order = np.random.default_rng(seed).permutation(len(lesson.training))
     points = [{"answers": 0, "head": None} | metrics["base"]["accuracy"]]
     for share in LEARNING_PARTS:
         part = lesson.training.where(order[: round(share * len(order))])
         answers = int(part.votes.sum())
-        if answers < ENOUGH:
+        if answers < triplets.ENOUGH:
             continue
         tell(0.9 + share / 10, f"what {answers} answers would have given")
         found = fit(lesson.vectors, part, plan=Plan(seed=seed))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from sqlalchemy.exc import SQLAlchemyError
 
 from db.errors import StoreError
 from models.errors import MienError, MissingWeights
@@ -19,6 +20,17 @@ from studio.services import access, gallery, seat
 
 TITLE = "Compare"
 log = logging.getLogger("mien")
+UNEXPECTED = (
+    SQLAlchemyError,
+    OSError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a fault of ours or of the database may raise; told with an id, logged with its traceback."""
 
 Body = dict[str, Any]
 Call = Callable[[Body], Body]
@@ -57,7 +69,9 @@ def build(context: Context) -> Doors:
         def compare_hub(body: Body, profile: gr.OAuthProfile | None) -> Body:
             if profile is None:
                 return {"error": "sign in with Hugging Face first"}
-            return seat.open_seat(store, body | {"token": access.from_hub(store, profile.username)})
+            return seat.open_seat(
+                store, body | {"token": access.from_hub(store, profile.username, admins=context.settings.admins)}
+            )
 
         calls = (*calls, in_words(compare_hub))
     TripletCard([in_words(call) for call in calls])
@@ -83,7 +97,7 @@ def in_words(call: Callable[..., Body]) -> Callable[..., Body]:
             return call(*values)
         except (StoreError, MienError) as error:
             return {"error": str(error), "kind": type(error).__name__}
-        except Exception:
+        except UNEXPECTED:
             identifier = secrets.token_hex(4)
             log.exception("error %s in %s", identifier, call.__name__)
             return {"error": f"Something unexpected happened. Try again; if it stays, report the id {identifier}."}
