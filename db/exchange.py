@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, update
+from sqlalchemy import Connection, Select, Text, cast, delete, func, literal, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import aliased
 
-from db.compare_schema import Annotator, Answer, Assignment, Triplet
+from db.compare_schema import Annotator, Answer, Assignment, Candidate, Triplet
 from db.connected import now_ms
 from db.errors import AlreadyThere
 from db.galleries import Galleries
@@ -21,7 +23,8 @@ from db.team_schema import Counted
 from db.types import LabelRecord, NewFace
 
 BATCH = 5_000
-ONE, TWO, THREE, GOLD, ODD = (aliased(Face) for _ in range(5))
+AT_ONCE = 50_000
+FACES = ("face_1", "face_2", "face_3", "gold_face", "odd_face", "second_face")
 
 
 class Exchange(Galleries):
@@ -29,12 +32,19 @@ class Exchange(Galleries):
 
     def read_labels(self, project_id: int, *, cutoff: int | None = None) -> Iterator[LabelRecord]:
         """Yield every answer ever given, oldest first; `cutoff` shows the table as it was when that answer was new."""
+        for columns in self.read_label_columns(project_id, cutoff=cutoff):
+            for values in zip(*columns.values(), strict=True):
+                yield LabelRecord(*values)
+
+    def read_label_columns(self, project_id: int, *, cutoff: int | None = None) -> Iterator[dict[str, Sequence[Any]]]:
+        """Yield what `read_labels` does by columns, named as LabelRecord's fields, some thousand answers at a time."""
         query = _records(project_id)
         if cutoff is not None:
             query = query.where(Answer.id <= cutoff)
         with self._read() as connection:
-            for row in connection.execution_options(yield_per=BATCH).execute(query):
-                yield _record(row, cutoff)
+            names = _names(connection, project_id)
+            for rows in _driver_rows(connection, query):
+                yield _label_columns(rows, names, cutoff)
 
     def add_labels(
         self, project_id: int, gallery_id: int, *, faces: Mapping[str, NewFace], records: Iterable[LabelRecord]
@@ -97,6 +107,7 @@ class Exchange(Galleries):
                 "face_1_id": faces[one.face_1], "face_2_id": faces[one.face_2], "face_3_id": faces[one.face_3],
                 "sampler": one.sampler, "score": one.score, "model_run_id": None, "explanation": one.explanation,
                 "gold_face_id": faces[one.gold_face] if one.gold_face else None,
+                "model_version": one.model_version,
                 "wanted": one.wanted, "taken": 0, "rank": place * spread, "created_ms": one.leased_ms,
             }
             for place, (key, one) in enumerate(asked.items())
@@ -104,7 +115,15 @@ class Exchange(Galleries):
         for start in range(0, len(rows), BATCH):
             connection.execute(self._insert(Triplet).on_conflict_do_nothing(), rows[start : start + BATCH])
         known = connection.execute(select(Triplet.key, Triplet.id).where(Triplet.project_id == project_id)).all()
-        return {row.key: int(row.id) for row in known}
+        ids = {row.key: int(row.id) for row in known}
+        further = [
+            {"triplet_id": ids[key], "place": place, "face_id": faces[face]}
+            for key, one in asked.items()
+            for place, face in enumerate(further_faces(one), start=4)
+        ]
+        for start in range(0, len(further), BATCH):
+            connection.execute(self._insert(Candidate).on_conflict_do_nothing(), further[start : start + BATCH])
+        return ids
 
     def _import_assignments(
         self,
@@ -147,7 +166,8 @@ class Exchange(Galleries):
             rows.append({
                 "project_id": project_id, "assignment_id": assignments[where], "triplet_id": where[0],
                 "annotator_id": where[1], "revision": one.revision, "choice": one.choice,
-                "face_id": faces[one.odd_face] if one.odd_face else None, "reason": one.reason,
+                "face_id": faces[one.odd_face] if one.odd_face else None,
+                "second_face_id": faces[one.second_face] if one.second_face else None, "reason": one.reason,
                 "response_ms": one.response_ms, "client": json.loads(one.client) if one.client else None,
                 "client_key": one.client_key, "created_ms": one.created_ms,
             })  # fmt: skip
@@ -184,32 +204,86 @@ def _count(connection: Connection, project_id: int) -> None:
     connection.execute(update(Triplet).where(mine).values(taken=given))
 
 
-def _records(project_id: int) -> Select[Any, *tuple[Any, ...]]:
+def _driver_rows(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
+    """Yield the driver's own tuples, many at once: wrapping a million of them takes as long as reading them."""
+    words = str(query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
+    on_server = ("labels",) if connection.dialect.name == "postgresql" else ()
+    with closing(connection.connection.cursor(*on_server)) as cursor:
+        cursor.execute(words)
+        while rows := cursor.fetchmany(AT_ONCE):
+            yield rows
+
+
+def further_faces(record: LabelRecord) -> list[str]:
+    """Return the keys of the fourth to ninth face; none in other modes than grid."""
+    return list(json.loads(record.more_faces)) if record.more_faces else []
+
+
+def _records(project_id: int) -> Select[Any]:
+    """Everything in the order of LabelRecord's fields; faces and people by their ids, the client as it was written."""
     columns = (
         Answer.id, Triplet.key, Triplet.mode, Triplet.kind, Triplet.purpose, Triplet.sampler, Triplet.score,
-        Triplet.model_run_id, Triplet.wanted, ONE.key, TWO.key, THREE.key, GOLD.key, Triplet.explanation,
-        Annotator.name, Annotator.role, Annotator.state, Assignment.pass_number, Assignment.purpose,
-        Assignment.counted, Assignment.display_order, Assignment.leased_ms, Answer.revision, Answer.choice, ODD.key,
-        Answer.reason, Answer.response_ms, Answer.client, Answer.client_key, Answer.superseded_by_id, Answer.created_ms,
+        Triplet.model_run_id, Triplet.wanted, Triplet.face_1_id, Triplet.face_2_id, Triplet.face_3_id,
+        Triplet.gold_face_id, Triplet.explanation, Answer.annotator_id, literal(None), literal(None),
+        Assignment.pass_number, Assignment.purpose, Assignment.counted, Assignment.display_order,
+        Assignment.leased_ms, Answer.revision, Answer.choice, Answer.face_id, Answer.reason, Answer.response_ms,
+        cast(Answer.client, Text), Answer.client_key, Answer.superseded_by_id, Answer.created_ms,
+        Triplet.model_version, Triplet.id, Answer.second_face_id,
     )  # fmt: skip
     return (
         select(*columns)
         .join(Triplet, Triplet.id == Answer.triplet_id)
         .join(Assignment, Assignment.id == Answer.assignment_id)
-        .join(Annotator, Annotator.id == Answer.annotator_id)
-        .join(ONE, ONE.id == Triplet.face_1_id)
-        .join(TWO, TWO.id == Triplet.face_2_id)
-        .join(THREE, THREE.id == Triplet.face_3_id)
-        .outerjoin(GOLD, GOLD.id == Triplet.gold_face_id)
-        .outerjoin(ODD, ODD.id == Answer.face_id)
         .where(Answer.project_id == project_id)
         .order_by(Answer.id)
     )
 
 
-def _record(row: Row[Any], cutoff: int | None) -> LabelRecord:
-    values = list(row)
-    client, superseded = values[27], values[29]
-    values[27] = json.dumps(client, sort_keys=True, ensure_ascii=False) if client is not None else None
-    values[29] = None if cutoff is not None and superseded is not None and superseded > cutoff else superseded
-    return LabelRecord(*values)
+@dataclass(frozen=True, eq=False)
+class _Names:
+    """What ids stand for."""
+
+    faces: dict[int | None, str | None]
+    people: dict[int, tuple[str, str, str]]
+    """Name, role and state."""
+    further: dict[int, str]
+    """JSON list of the further faces of a question in mode grid."""
+
+
+def _names(connection: Connection, project_id: int) -> _Names:
+    asked = select(Triplet.id).where(Triplet.project_id == project_id, Triplet.mode == "grid")
+    candidates = select(Candidate.triplet_id, Candidate.face_id).where(Candidate.triplet_id.in_(asked))
+    faces: dict[int | None, str | None] = {None: None}
+    faces |= {int(row.id): row.key for row in connection.execute(select(Face.id, Face.key))}
+    people = connection.execute(select(Annotator.id, Annotator.name, Annotator.role, Annotator.state))
+    more: dict[int, list[str | None]] = {}
+    for triplet_id, face_id in connection.execute(candidates.order_by(Candidate.triplet_id, Candidate.place)):
+        more.setdefault(int(triplet_id), []).append(faces[face_id])
+    return _Names(
+        faces,
+        {int(row.id): (row.name, row.role, row.state) for row in people},
+        {triplet_id: json.dumps(keys, ensure_ascii=False) for triplet_id, keys in more.items()},
+    )
+
+
+def _label_columns(rows: Sequence[Any], names: _Names, cutoff: int | None) -> dict[str, Sequence[Any]]:
+    fields = LabelRecord.__dataclass_fields__
+    columns: dict[str, Sequence[Any]] = dict(zip(fields, zip(*rows, strict=True), strict=True))
+    for name in FACES:
+        columns[name] = [names.faces[face] for face in columns[name]]
+    people = [names.people[person] for person in columns["annotator"]]
+    for place, name in enumerate(("annotator", "annotator_role", "annotator_state")):
+        columns[name] = [person[place] for person in people]
+    columns["counted"] = [bool(counted) for counted in columns["counted"]]
+    columns["more_faces"] = list(map(names.further.get, columns["more_faces"]))
+    columns["client"] = list(map(_canonical, columns["client"]))
+    if cutoff is not None:
+        said = columns["superseded_by"]
+        columns["superseded_by"] = [one if one is not None and one <= cutoff else None for one in said]
+    return columns
+
+
+@lru_cache(maxsize=4096)
+def _canonical(text: str | None) -> str | None:
+    """Return JSON with its names in order; the same few browsers write most of them."""
+    return None if text is None else json.dumps(json.loads(text), sort_keys=True, ensure_ascii=False)

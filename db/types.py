@@ -158,6 +158,10 @@ class NewTriplet:
     mode: str = "odd_one_out"
     key: str | None = None
     """Made from the faces when absent: the same three are asked once."""
+    more_faces: tuple[int, ...] = ()
+    """In mode grid the fourth to ninth face."""
+    model_version: str | None = None
+    """What the sampler knew when it chose."""
 
 
 @dataclass(frozen=True)
@@ -167,17 +171,16 @@ class Question:
     assignment_id: int
     triplet_id: int
     mode: str
-    faces: tuple[int, int, int]
-    """Face ids in the order of the triplet; in mode head_two the first is the head."""
+    faces: tuple[int, ...]
+    """Face ids in the order of the triplet, nine in mode grid; in the modes head_two and grid the first is the head."""
     display_order: str
     purpose: str
     """work, gold, repeat or qualification; the person is not told which."""
 
     @property
-    def faces_shown(self) -> tuple[int, int, int]:
-        """Face ids from left to right."""
-        left, middle, right = (self.faces[int(place) - 1] for place in self.display_order)
-        return left, middle, right
+    def faces_shown(self) -> tuple[int, ...]:
+        """Face ids from left to right, and down."""
+        return tuple(self.faces[int(place) - 1] for place in self.display_order)
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,8 @@ class NewAnswer:
     client_key: str
     """Made by the browser for this press: the same press sent twice is kept once."""
     face_id: int | None = None
+    second_face_id: int | None = None
+    """The other of two, in mode grid."""
     reason: str | None = None
     response_ms: int | None = None
     client: dict[str, Any] | None = None
@@ -250,7 +255,7 @@ class LabelRecord:
     revision: int
     choice: str
     odd_face: str | None
-    """The chosen face: the odd one out, or in mode head_two the one most like the head."""
+    """The chosen face: the odd one out, or in the modes head_two and grid the one most like the head."""
     reason: str | None
     response_ms: int | None
     client: str | None
@@ -259,6 +264,12 @@ class LabelRecord:
     superseded_by: int | None
     """Answer id, in the numbering of the file."""
     created_ms: int
+    model_version: str | None = None
+    """What the sampler knew when it chose the question."""
+    more_faces: str | None = None
+    """JSON list of the fourth to ninth face, in mode grid."""
+    second_face: str | None = None
+    """In mode grid the other chosen face."""
 
 
 @dataclass(frozen=True)

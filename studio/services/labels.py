@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from db import agreement
 from db.errors import BrokenFile, NotThere
+from db.exchange import further_faces
 from db.store import Store
 from db.types import FaceRow, LabelRecord, NewFace, NewPicture, NewProject, ProjectRow
 
@@ -25,7 +26,6 @@ KIND_WORDS = {kind: word for word, kind in KINDS.items()} | {"unknown": "ONE_CLA
 RATER = "fec:"
 LONGEST_KEY = 500
 FEC_COLUMNS = 16
-PARQUET_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ def export_fec(store: Store, project: str, path: Path, *, cutoff: int | None = N
 
 def export_records(store: Store, project: str, path: Path, *, cutoff: int | None = None) -> int:
     """Write every answer with everything around it to .jsonl or .parquet; return how many."""
-    records = store.read_labels(store.project(project).id, cutoff=cutoff)
+    project_id = store.project(project).id
     if path.suffix == ".jsonl":
         count = 0
         with path.open("w", encoding="utf-8") as file:
-            for count, record in enumerate(records, start=1):  # noqa: B007  (the count is the answer)
+            for count, record in enumerate(store.read_labels(project_id, cutoff=cutoff), start=1):  # noqa: B007
                 file.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
         return count
-    return _write_parquet(records, path)
+    return _write_parquet(store.read_label_columns(project_id, cutoff=cutoff), path)
 
 
 def import_records(store: Store, path: Path, *, project: str) -> Imported:
@@ -93,7 +93,12 @@ def import_records(store: Store, path: Path, *, project: str) -> Imported:
     rows = _read_jsonl(path) if path.suffix == ".jsonl" else parquet.read_table(path).to_pylist()
     records = [_checked(row, line) for line, row in enumerate(rows, start=1)]
     made = _project_for(store, project)
-    keys = {key for one in records for key in (one.face_1, one.face_2, one.face_3, one.gold_face) if key}
+    keys = {
+        key
+        for one in records
+        for key in (one.face_1, one.face_2, one.face_3, one.gold_face, *further_faces(one))
+        if key
+    }
     known = {face.key: face for face in store.faces(made.gallery_id)}
     faces = {key: NewFace(None, key=key) for key in sorted(keys)}
     count = store.add_labels(made.id, made.gallery_id, faces=faces, records=records)
@@ -247,33 +252,30 @@ def _read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 def _checked(row: Any, line: int) -> LabelRecord:
     names = {field.name for field in fields(LabelRecord)}
-    if not isinstance(row, dict) or set(row) != names:
-        odd = sorted(names ^ set(row)) if isinstance(row, dict) else [type(row).__name__]
+    newer = {field.name for field in fields(LabelRecord) if field.default is None}
+    if not isinstance(row, dict) or set(row) | newer != names:
+        odd = sorted(names ^ (set(row) | newer)) if isinstance(row, dict) else [type(row).__name__]
         raise BrokenFile(f"columns do not match: {', '.join(odd)}", line=line)
     record = LabelRecord(**row)
-    faces = (record.face_1, record.face_2, record.face_3)
+    faces = (record.face_1, record.face_2, record.face_3, *further_faces(record))
     if (record.choice == "face") != (record.odd_face in faces):
-        raise BrokenFile(f"the chosen face {record.odd_face!r} is not one of the three", line=line)
+        raise BrokenFile(f"the chosen face {record.odd_face!r} is not one of those shown", line=line)
+    if (record.choice == "face" and record.mode == "grid") != (record.second_face in faces):
+        raise BrokenFile(f"the second chosen face {record.second_face!r} is not one of those shown", line=line)
     return record
 
 
-def _write_parquet(records: Iterable[LabelRecord], path: Path) -> int:
+def _write_parquet(batches: Iterable[dict[str, Sequence[Any]]], path: Path) -> int:
     schema = arrow.schema([arrow.field(field.name, _arrow_type(str(field.type))) for field in fields(LabelRecord)])
-    count, batch = 0, []
+    count = 0
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-        for record in records:
-            batch.append(record)
-            count += 1
-            if len(batch) == PARQUET_ROWS:
-                writer.write_table(_table(batch, schema))
-                batch = []
-        writer.write_table(_table(batch, schema))
+        for columns in batches:
+            table = arrow.Table.from_pydict(dict(columns), schema=schema)
+            writer.write_table(table)
+            count += len(table)
+        if not count:
+            writer.write_table(schema.empty_table())
     return count
-
-
-def _table(batch: Sequence[LabelRecord], schema: arrow.Schema) -> arrow.Table:
-    columns = {name: [getattr(record, name) for record in batch] for name in schema.names}
-    return arrow.Table.from_pydict(columns, schema=schema)
 
 
 def _arrow_type(annotation: str) -> arrow.DataType:
