@@ -50,7 +50,7 @@ def evaluate_faces(
     rows, errors, shapes = [], [], []
     begun = time.perf_counter()
     for row, picture in enumerate(faces.pictures):
-        face = _matching(finder.find(picture), faces.landmarks[row])
+        face = match_face(finder.find(picture), faces.landmarks[row])
         if face is None:
             continue
         rows.append(row)
@@ -74,7 +74,8 @@ def point_error(points: NDArray, truth: NDArray) -> float:
     return float(np.linalg.norm(points[:, :2] - truth[:, :2], axis=1).mean() / iris)
 
 
-def _matching(found: list[Face], truth: NDArray) -> Face | None:
+def match_face(found: list[Face], truth: NDArray) -> Face | None:
+    """Return the found face that lies over labelled points, if any."""
     low, high = truth[:, :2].min(0), truth[:, :2].max(0)
     label = Box(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
     best = max(found, key=lambda face: face.box.overlap(label), default=None)

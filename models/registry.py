@@ -92,9 +92,26 @@ def _deepfever() -> Any:
     return ExpressionReader(network, backend=backend, device=device, dtype=precision(device))
 
 
+def _head() -> Any:
+    from models.head import load_head  # noqa: PLC0415 - torch loads when a head is first asked for
+    from models.head.reader import HeadReader  # noqa: PLC0415
+    from models.smirk_open.encoder import OpenEncoder  # noqa: PLC0415
+    from models.smirk_open.reader import OpenReader  # noqa: PLC0415
+
+    if not (cards.PRETRAINED / "smirk_open.json").is_file():
+        return HeadReader(load_head())
+    config, tensors, backend = shipped("smirk_open")
+    network = OpenEncoder(**config)
+    network.load_state_dict(tensors)
+    device = choose_device(places().device)
+    encoder = OpenReader(network, load_head(), backend=backend, device=device, dtype=precision(device))
+    return HeadReader(load_head(), encoder)
+
+
 BUILDERS: dict[str, Callable[[], Any]] = {
     "faces": _faces,
     "deepfever": _deepfever,
+    "head": _head,
 }
 
 

@@ -14,6 +14,7 @@ from studio.commands import data, evaluate, gallery, labels, weights
 from studio.commands.bench import bench
 from studio.commands.embed import embed
 from studio.commands.finetune import finetune
+from studio.commands.mesh import mesh
 from studio.commands.parity import parity
 from studio.commands.serve import serve
 from studio.commands.simulate import simulate
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(embed)
+app.command()(mesh)
 app.command()(train)
 app.command()(bench)
 app.command()(parity)

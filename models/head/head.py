@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,10 +21,13 @@ from safetensors import SafetensorError, safe_open
 
 from models.cards import PRETRAINED
 from models.errors import BadInput, BadWeights, MissingWeights
-from models.faces.names import BLENDSHAPE_NAMES
+from models.faces.names import BLENDSHAPE_NAMES, MIRRORED_LANDMARKS
 from models.head.subdivision import subdivide
 
 WEIGHTS = PRETRAINED / "head.safetensors"
+BEHIND_LIPS = ("mouth_cavity", "teeth_upper", "teeth_lower")
+BACK = 0.005
+"""Metres by which they are moved back when the head is read."""
 Floats = TypeVar("Floats", NDArray[np.float32], torch.Tensor)
 
 
@@ -49,6 +52,13 @@ class Head:
     part_names: tuple[str, ...]
     landmark_vertices: NDArray[np.int64]
     """(478,) the vertex at each of MediaPipe's landmarks"""
+
+    @cached_property
+    def identity_signs(self) -> NDArray[np.float32]:
+        """(K,) 1 for components that mirror onto themselves, -1 for those that mirror onto their opposite."""
+        shapes = self.identity[:, self.landmark_vertices]
+        twins = shapes[:, MIRRORED_LANDMARKS] * np.array([-1, 1, 1], np.float32)
+        return np.sign((shapes * twins).sum((1, 2))).astype(np.float32)
 
     def vertices(self, identity: Floats, expression: Floats) -> Floats:
         """Shape the head: identity (..., k <= K) in standard deviations, expression (..., 52) -> (..., V, 3).
@@ -124,8 +134,11 @@ def _grown(stored: dict[str, NDArray], part_names: tuple[str, ...]) -> Head:
     ends = stored["skin_part_of"][skin.edges]
     part_of = np.concatenate([stored["skin_part_of"], ends.min(1), stored["parts_part_of"]])
     shift = skin.weights.shape[0]
+    neutral = both("neutral").astype(np.float32)
+    # a smile draws the chin's skin back, through what lies close behind it
+    neutral[np.isin(part_of, [part_names.index(name) for name in part_names if name in BEHIND_LIPS]), 2] -= BACK
     return Head(
-        neutral=both("neutral").astype(np.float32),
+        neutral=neutral,
         identity=both("identity").astype(np.float32),
         expression=both("expression").astype(np.float32),
         faces=np.concatenate([skin.triangles, stored["parts_faces"].astype(np.int32) + shift]),

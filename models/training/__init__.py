@@ -15,6 +15,7 @@ RECIPES: dict[str, str] = {
     "deepfever": "models.training.deepfever",
     "appearance": "models.training.appearance",
     "head": "models.training.head",
+    "smirk": "models.training.smirk",
     "dfc_vae": "models.training.dfc_vae",
     "dfc_vae_pixel": "models.training.dfc_vae_pixel",
     "dfc_vae_paper": "models.training.dfc_vae_paper",

@@ -34,3 +34,16 @@ def expression(
 
     use_settings()
     typer.echo(json.dumps(evaluate_expression(folder)))
+
+
+@app.command()
+def mesh(
+    faces: Annotated[Path, typer.Option(help="folder with labels.npz and the pictures it names")],
+    people: Annotated[str, typer.Option(help="all, or held-out: those that training never saw")] = "all",
+    method: Annotated[str | None, typer.Option(help="fit, encoder or both; default: the one the Mesh tab uses")] = None,
+) -> None:
+    """The open head: reprojected_median, ratio to the landmark network's, expression_corr, mirror_corr, ms."""
+    from models.mesh_evaluation import evaluate_mesh
+
+    use_settings()
+    typer.echo(json.dumps(evaluate_mesh(faces, people=people, method=method)))

@@ -25,6 +25,8 @@ KINDS = {
     "csv": Kind("CSV", "One row per face or frame, for tables"),
     "npz": Kind("NPZ", "Vectors and landmarks, for NumPy"),
     "png": Kind("Picture", "The photo with faces outlined and named"),
+    "glb": Kind("GLB", "The head with its movement, for Blender and three.js"),
+    "film": Kind("Film", "The clip with the head laid over it, with its own sound"),
     "zip": Kind("Pictures", "The faces and whom to thank for them, in one ZIP file"),
 }
 

@@ -80,7 +80,7 @@ def _add_emotions(
             line={"color": EMOTION_COLOURS[name], "width": 2, "dash": DASHES[place]},
             hovertemplate="%{y:.0%}",
         )
-    _label_ends(figure, [(name, float(line[-1]), EMOTION_COLOURS[name]) for name, line in lines], axis="y")
+    label_ends(figure, [(name, float(line[-1]), EMOTION_COLOURS[name]) for name, line in lines], axis="y")
 
 
 def _add_actions(
@@ -103,10 +103,11 @@ def _add_actions(
         (PLAIN_NAMES[BLENDSHAPE_NAMES[index]], float(values[-1, index]), ACTION_COLOURS[place])
         for place, index in enumerate(liveliest)
     ]
-    _label_ends(figure, ends, axis="y2")
+    label_ends(figure, ends, axis="y2")
 
 
-def _label_ends(figure: go.Figure, ends: Sequence[tuple[str, float, str]], *, axis: str) -> None:
+def label_ends(figure: go.Figure, ends: Sequence[tuple[str, float, str]], *, axis: str) -> None:
+    """Name each line of (name, last height in [0, 1], colour) where it ends, without overlaps."""
     lines = max((len(_halves(name)) for name, _, _ in ends), default=1)
     heights = spread([height for _, height, _ in ends], gap=LINE_HEIGHT * lines)
     for (name, _, colour), height in zip(ends, heights, strict=True):

@@ -30,13 +30,13 @@ def build(context: Context) -> None:
     @explained
     def expression_photo(photo: FileData) -> dict[str, Any]:
         """Read every face of a photo: boxes, emotions, valence, arousal, muscle actions and vectors."""
-        path, name = _file(photo)
+        path, name = file_of(photo)
         return exports.photo_record(read_photo(read_image(path), name=name))
 
     @explained
     def expression_clip(clip: FileData, frames_per_second: float = 10.0) -> Iterator[dict[str, Any]]:
         """Read a clip frame by frame (0 frames per second: all of them); yields progress, then the whole reading."""
-        path, name = _file(clip)
+        path, name = file_of(clip)
         for reading in read_clip(path, name=name, frames_per_second=frames_per_second):
             if reading.is_complete:
                 yield exports.clip_record(reading)
@@ -49,7 +49,7 @@ def build(context: Context) -> None:
         if not 1 <= len(photos) <= MOST:
             raise BadInput(f"{len(photos)} photos cannot be compared; give 1 to {MOST}.")
         now = Gathered()
-        for path, name in map(_file, photos):
+        for path, name in map(file_of, photos):
             now = gather(now.faces, read_image(path), name=name)
         comparison = now.comparison
         if comparison is None:
@@ -68,7 +68,7 @@ def build(context: Context) -> None:
     api(expression_nearest, api_name="expression_nearest", concurrency_limit=None)
 
 
-def _file(given: Any) -> tuple[Path, str]:
+def file_of(given: Any) -> tuple[Path, str]:
     """Return an uploaded file's path and name.
 
     Gradio lets a path through only when it lies in the upload folder, which it checks for values marked as files;

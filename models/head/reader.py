@@ -1,0 +1,56 @@
+"""A photo and a face in it to the open head: by fitting the landmarks, by the encoder, or by both together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from models.errors import BadInput, MissingWeights
+from models.head.fit import HeadFit
+from models.head.head import Head
+from models.head.parameters import HeadParameters
+from models.types import Face, Image
+
+if TYPE_CHECKING:
+    from models.smirk_open.reader import OpenReader
+
+METHODS = ("fit", "encoder", "both")
+"""fit: the landmark network's points and coefficients; encoder: `smirk_open` alone; both: the points, and the mean of
+the two networks' coefficients."""
+
+
+class HeadReader:
+    """One door for the tab, the command line and the evaluation; nothing in it changes after it is made."""
+
+    def __init__(self, head: Head, encoder: OpenReader | None = None, *, method: str | None = None) -> None:
+        self.head, self._fit, self._encoder = head, HeadFit(head), encoder
+        self.method = method or ("both" if encoder is not None else "fit")
+        self._check(self.method)
+
+    @property
+    def backend(self) -> str:
+        """Which weights run, for people and files."""
+        return "head-fit" if self._encoder is None or self.method == "fit" else self._encoder.backend
+
+    def read(self, image: Image, face: Face, *, method: str | None = None) -> HeadParameters:
+        """The head of one face of an RGB uint8 photo; raises BadInput for an unknown method, MissingWeights."""
+        method = method or self.method
+        self._check(method)
+        if method == "fit":
+            return self._fit(face.landmarks, face.blendshapes)
+        assert self._encoder is not None  # said by _check
+        seen = self._encoder.read(image, face)
+        if method == "encoder":
+            return seen
+        return self._fit(face.landmarks, (seen.expression + face.blendshapes) / 2)
+
+    def _check(self, method: str) -> None:
+        if method not in METHODS:
+            raise BadInput(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        if method != "fit" and self._encoder is None:
+            raise MissingWeights("the encoder smirk_open is not installed; `mien train smirk --data DATA` makes it")
+
+
+def neutral(parameters: HeadParameters) -> HeadParameters:
+    """The same person in the same place, with every action at rest."""
+    return replace(parameters, expression=parameters.expression * 0)
