@@ -48,13 +48,13 @@ def start_project(store: Store, project: NewProject, *, seed: int = 0) -> Projec
     rng = np.random.default_rng(seed)
     held_out = _held_out(store, pool, project, rng)
     made = store.add_project(project, evaluation_faces=held_out)
+    _add_gold(store, made, pool.only(set(pool.ids.tolist()) - held_out), rng)
+    refill(store, made, seed=seed + 1)  # while nothing waits: training and evaluation come mixed from the start
     evaluation = random_triplets(pool.only(held_out), EVALUATION_TRIPLETS, rng=rng)
     store.add_triplets(
         made.id,
         [_for(made, replace(triplet, purpose="evaluation", wanted=made.evaluation_overlap)) for triplet in evaluation],
     )
-    _add_gold(store, made, pool.only(set(pool.ids.tolist()) - held_out), rng)
-    refill(store, made, seed=seed + 1)
     return made
 
 
