@@ -26,8 +26,29 @@
     const choice = stored();
     if (choice && isDark() !== (choice === "dark")) showTheme(choice);
   }
+  // An invitation leads straight to its tab: ?tab=compare, or ?tab=team.
+  function openTab() {
+    const address = new URL(window.location);
+    const wanted = address.searchParams.get("tab") ?? (address.searchParams.has("invite") ? "compare" : null);
+    if (!wanted) return;
+    const look = () => {
+      const tabs = [...document.querySelectorAll("#mien-tabs [role=tab]")];
+      const tab = tabs.find((one) => one.textContent.trim().toLowerCase() === wanted.toLowerCase());
+      if (!tab) return false;
+      address.searchParams.delete("tab");
+      window.history.replaceState(null, "", address);
+      tab.click();
+      return true;
+    };
+    if (look()) return;
+    const watch = new MutationObserver(() => { if (look()) watch.disconnect(); });
+    watch.observe(document.body, { childList: true, subtree: true });
+    setTimeout(() => watch.disconnect(), 30_000);
+  }
+
   function start() {
     document.documentElement.lang = "en";
+    openTab();
     keepChoice();
     new MutationObserver(keepChoice).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   }

@@ -35,7 +35,8 @@ def invite(
     """Add a person and print their link; whoever has it answers in their name."""
     from studio.services import access
 
-    typer.echo(f"{address.rstrip('/')}/?invite={access.invite(_store(), name, admin=admin)}")
+    tab = "team" if admin else "compare"
+    typer.echo(f"{address.rstrip('/')}/?invite={access.invite(_store(), name, admin=admin)}&tab={tab}")
 
 
 @app.command("import")

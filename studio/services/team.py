@@ -14,7 +14,7 @@ from db.tally import Tally, agreement_of, answers_of, hours_of, people_of, progr
 from db.types import AdjudicationRow, AnnotatorRow, NewAdjudication, ProjectRow, TripletRow
 from models.errors import MienError
 from models.images import encode_image
-from studio.services import gallery
+from studio.services import gallery, team_plots
 from studio.services.sprites import face_thumbnail
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def figures(context: Context, tally: Tally, *, behind: int) -> Body:
             for name, words in PURPOSES.items()
             if name in progress
         ],
-        "hours": hours_of(tally),
+        "throughput": team_plots.throughput(hours_of(tally)),
         "agreement": asdict(agreement_of(tally)),
         "hard": len(tally.hardest),
         "people": _people(context, tally),

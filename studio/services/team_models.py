@@ -11,7 +11,7 @@ from db.tally import progress_of
 from db.types import AnnotatorRow, ModelRunRow
 from models import triplets
 from models.errors import BadInput
-from studio.services import finetuning, jobs
+from studio.services import finetuning, jobs, team_plots
 from studio.services.jobs import Job
 from studio.services.team import project_of
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 Body = dict[str, Any]
 STOPPED = "stopped"
+PLOTS = {
+    "accuracies": team_plots.accuracies,
+    "calibration": team_plots.calibration,
+    "learning": team_plots.learning,
+}
 
 
 def versions(context: Context, _admin: AnnotatorRow, body: Body) -> Body:
@@ -56,10 +61,11 @@ def train(context: Context, _admin: AnnotatorRow, body: Body) -> Body:
 
 
 def watch(context: Context, _admin: AnnotatorRow, body: Body) -> Body:
-    """Return how far a fine-tuning is, and its log."""
+    """Return how far a fine-tuning is, its log and its charts."""
     run = _settled(context, _run(context, body))
     job = _job(context, run)
-    return {"run": _shown(run), "log": job.log if job else ""}
+    plots = {name: draw(run.metrics) for name, draw in PLOTS.items()} if "base" in run.metrics else {}
+    return {"run": _shown(run), "log": job.log if job else "", "plots": plots}
 
 
 def stop(context: Context, _admin: AnnotatorRow, body: Body) -> Body:
