@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from models.faces.finder import FaceFinder
 from models.faces.names import MIRRORED_BLENDSHAPES
 from models.head.reader import HeadReader
 from models.training.data import FaceSet, read_faces, split
+from models.types import Face, Image
 
 VARIED = 0.03
 """Standard deviation of a coefficient from which it is compared."""
@@ -43,51 +45,63 @@ def evaluate_mesh(
         raise BadInput(f"people must be all or held-out, got {people!r}")
     if not len(faces):
         raise BadInput(f"{folder} has no face to measure on")
-    reader, finder = reader or registry.load("head"), finder or registry.load("faces")
-    return {"faces": len(faces), "people": people, "method": method or reader.method} | _measured(
-        faces, reader, finder, method
-    )
+    reader = reader or registry.load("head")
+    seen = look(faces, finder or registry.load("faces"))
+    told: dict[str, float | int | str] = {"faces": len(faces), "people": people, "method": method or reader.method}
+    return told | {"found": round(len(seen) / len(faces), 4)} | measure(seen, reader, method=method)
 
 
-def _measured(faces: FaceSet, reader: HeadReader, finder: FaceFinder, method: str | None) -> dict[str, float | int]:
-    head, rows, spent = reader.head, [], 0.0
-    errors, points, shapes, twins = [], [], [], []
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One labelled picture with the face found in it, and the same mirrored."""
+
+    picture: Image
+    face: Face
+    flipped: Image
+    twin: Face | None
+    landmarks: NDArray
+    blendshapes: NDArray
+
+
+def look(faces: FaceSet, finder: FaceFinder) -> list[Seen]:
+    """Find the labelled faces; raises BadInput when none is found."""
+    seen = []
     for row, picture in enumerate(faces.pictures):
         face = match_face(finder.find(picture), faces.landmarks[row])
         if face is None:
             continue
+        flipped = np.ascontiguousarray(picture[:, ::-1])
+        twin = next(iter(finder.find(flipped, most=1)), None)
+        seen.append(Seen(picture, face, flipped, twin, faces.landmarks[row], faces.blendshapes[row]))
+    if not seen:
+        raise BadInput("no face was found in any of the pictures")
+    return seen
+
+
+def measure(seen: list[Seen], reader: HeadReader, *, method: str | None = None) -> dict[str, float | int | str]:
+    """Read the head of each face and compare; see `evaluate_mesh`."""
+    head, spent = reader.head, 0.0
+    errors, points, shapes = [], [], []
+    for one in seen:
         begun = time.perf_counter()
-        found = reader.read(picture, face, method=method)
+        found = reader.read(one.picture, one.face, method=method)
         vertices = head.vertices(found.identity, found.expression)
         spent += time.perf_counter() - begun
-        rows.append(row)
-        errors.append(point_error(found.to_picture(head.landmarks(vertices)), faces.landmarks[row]))
-        points.append(point_error(face.landmarks, faces.landmarks[row]))
+        errors.append(point_error(found.to_picture(head.landmarks(vertices)), one.landmarks))
+        points.append(point_error(one.face.landmarks, one.landmarks))
         shapes.append(found.expression)
-        twins.append(_of_mirrored(picture, reader, finder, method))
-    if not rows:
-        raise BadInput("no face was found in any of the pictures")
-    both = [place for place, twin in enumerate(twins) if twin is not None]
     shape = np.array(shapes)
+    both = [place for place, one in enumerate(seen) if one.twin is not None]
+    twins = [reader.read(seen[place].flipped, seen[place].twin, method=method).expression for place in both]
     return {
-        "found": round(len(rows) / len(faces), 4),
         "reprojected_median": round(float(np.median(errors)), 4),
         "reprojected_p90": round(float(np.percentile(errors, 90)), 4),
         "landmarks_median": round(float(np.median(points)), 4),
         "ratio": round(float(np.median(errors) / np.median(points)), 3),
-        "expression_corr": round(correlation(shape, faces.blendshapes[rows]), 4),
-        "mirror_corr": round(correlation(np.array([twins[place] for place in both]), shape[both]), 4),
-        "ms": round(1000 * spent / len(rows), 1),
+        "expression_corr": round(correlation(shape, np.array([one.blendshapes for one in seen])), 4),
+        "mirror_corr": round(correlation(np.array(twins)[:, MIRRORED_BLENDSHAPES], shape[both]), 4),
+        "ms": round(1000 * spent / len(seen), 1),
     }
-
-
-def _of_mirrored(picture: NDArray, reader: HeadReader, finder: FaceFinder, method: str | None) -> NDArray | None:
-    """(52,) mirrored back, of the mirrored picture's best face; None where none is found."""
-    flipped = np.ascontiguousarray(picture[:, ::-1])
-    found = finder.find(flipped, most=1)
-    if not found:
-        return None
-    return reader.read(flipped, found[0], method=method).expression[MIRRORED_BLENDSHAPES]
 
 
 def correlation(values: NDArray, truth: NDArray) -> float:

@@ -20,13 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
 
+from models import registry
 from models.cards import Figure
 from models.faces.names import IRIS_LEFT, IRIS_RIGHT, MIRRORED_BLENDSHAPES, MIRRORED_LANDMARKS
 from models.head import load_head
 from models.head.fit import HeadFit
 from models.head.head import Head
 from models.head.reader import METHODS, HeadReader
-from models.mesh_evaluation import evaluate_mesh
+from models.mesh_evaluation import look, measure
 from models.registry import shipped
 from models.smirk_open.encoder import USUAL_SCALE, OpenEncoder, project
 from models.smirk_open.reader import OpenReader
@@ -250,12 +251,14 @@ def run(*, data: Path, out: Path, device: str, resume: bool, minutes: float = 45
     encoder = OpenReader(rounded, head, backend="smirk_open", device=torch.device("cpu"), dtype=torch.float32)
     reader = HeadReader(head, encoder)
     figures: dict[str, Figure] = {}
+    finder = registry.load("faces")
     for part, words in (("faces256", "SFHQ-T2I, London and look-only photos"), ("congress160", "portraits")):
         if not (data / part / "labels.npz").is_file():
             continue
+        seen = look(split(read_faces(data / part))[1], finder)
         for method in METHODS:
-            measured = evaluate_mesh(data / part, people="held-out", method=method, reader=reader)
-            told = f"{measured['faces']} pictures of people never trained on ({words}); method {method}"
+            measured = measure(seen, reader, method=method)
+            told = f"{len(seen)} pictures of people never trained on ({words}); method {method}"
             command = f"mien evaluate mesh --faces DATA/{part} --people held-out --method {method}"
             for name in ("reprojected_median", "ratio", "expression_corr", "mirror_corr"):
                 figures[f"{part} {method} {name}"] = figure(float(measured[name]), told, command)

@@ -27,7 +27,7 @@ def mesh_timeline(clip: MeshClip) -> dict[str, Any]:
     figure.update_layout(
         xaxis={"anchor": "y2"},
         yaxis={"domain": [0.42, 1], "range": [-0.02, 1.04], "tickformat": ".1f", "nticks": 4},
-        yaxis2={"domain": [0, 0.3], "ticksuffix": "°", "nticks": 4},
+        yaxis2={"domain": [0, 0.3], "ticksuffix": "°", "nticks": 4, "range": _turning_range(clip)},
     )
     plain: dict[str, Any] = json.loads(figure.to_json())
     return plain
@@ -44,6 +44,12 @@ def _add_actions(figure: go.Figure, times: np.ndarray, values: np.ndarray, place
         )  # fmt: skip
     ends = [(PLAIN_NAMES[BLENDSHAPE_NAMES[r]], float(values[-1, r]), ACTION_COLOURS[n]) for n, r in enumerate(rows)]
     label_ends(figure, ends, axis="y")
+
+
+def _turning_range(clip: MeshClip) -> list[float]:
+    yaws = [abs(frame.parameters.pose.yaw) for frame in clip.frames if frame.parameters is not None]
+    reach = max(20.0, max(yaws, default=0.0) * 1.1)
+    return [-reach, reach]
 
 
 def _add_turning(figure: go.Figure, clip: MeshClip, times: np.ndarray, places: list[int]) -> None:
