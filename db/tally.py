@@ -16,6 +16,8 @@ Key = tuple[str | int, ...]
 """Its first word says what is counted: person, speed, hour, given, wanted or vote."""
 FINE_MS, COARSE_MS, FINE_UNTIL_MS, COARSE_UNTIL_MS = 50, 500, 5_000, 60_000
 HARDEST_KEPT = 300
+FORM = 1
+"""Raised when what is counted changes: kept counts of another form are made anew."""
 PLACES = ("left", "middle", "right")
 LEAST_FOR_POSITION = 15
 
@@ -74,6 +76,7 @@ class Tally:
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain values."""
         return {
+            "form": FORM,
             "counts": [[*key, count] for key, count in self.counts.items()],
             "hardest": [[hard.triplet_id, *hard.votes] for hard in self.hardest],
             "to_triplet_id": self.to_triplet_id,

@@ -13,7 +13,7 @@ from db.compare_schema import Annotator, Answer, Assignment, Project, Triplet
 from db.connected import Connected, now_ms
 from db.errors import NotThere, WrongShape
 from db.schema import Deletion
-from db.tally import COARSE_MS, COARSE_UNTIL_MS, FINE_MS, FINE_UNTIL_MS, HARDEST_KEPT, Change, Hard, Key, Tally
+from db.tally import COARSE_MS, COARSE_UNTIL_MS, FINE_MS, FINE_UNTIL_MS, FORM, HARDEST_KEPT, Change, Hard, Key, Tally
 from db.team_schema import Adjudication, Counted
 from db.types import AdjudicationRow, NewAdjudication, ProjectRow, TripletRow
 
@@ -130,7 +130,7 @@ class Team(Connected):
             select(Counted.to_answer_id, Counted.content).where(Counted.project_id == project_id)
         ).one_or_none()
         nothing = Tally(deletions=_deletions(connection))
-        if row is None:
+        if row is None or row.content.get("form") != FORM:
             return nothing
         kept = Tally.from_json(row.to_answer_id, row.content)
         people = {int(key[0]) for key, _ in kept.of("person")}
