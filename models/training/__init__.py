@@ -17,6 +17,7 @@ RECIPES: dict[str, str] = {
     "head": "models.training.head",
     "smirk": "models.training.smirk",
     "dfc_vae": "models.training.dfc_vae",
+    "dfc_vae_directions": "models.training.dfc_vae_directions",
     "dfc_vae_pixel": "models.training.dfc_vae_pixel",
     "dfc_vae_paper": "models.training.dfc_vae_paper",
 }

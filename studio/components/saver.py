@@ -27,6 +27,11 @@ KINDS = {
     "png": Kind("Picture", "The photo with faces outlined and named"),
     "glb": Kind("GLB", "The head with its movement, for Blender and three.js"),
     "film": Kind("Film", "The clip with the head laid over it, with its own sound"),
+    "edited": Kind("Picture", "The photo at full size with the face as the sliders left it"),
+    "code": Kind("Code", "The face's numbers and the sliders, as JSON for programs"),
+    "strip": Kind("Strip", "The way between the faces in one picture"),
+    "mp4": Kind("MP4", "The way between the faces as a film"),
+    "gif": Kind("GIF", "The way between the faces as a moving picture, there and back"),
     "zip": Kind("Pictures", "The faces and whom to thank for them, in one ZIP file"),
 }
 

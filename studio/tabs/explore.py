@@ -1,28 +1,22 @@
-"""The Explore tab: a map of expressions one can point at, search, colour, filter and take faces from."""
+"""The Explore tab: a map of expressions one can take faces from, and a studio in which faces can be moved."""
 
 from __future__ import annotations
 
 import gradio as gr
 
-from studio.components.doors import Doors, Inlet, Outlet
+from studio.components.doors import Doors
 from studio.context import Context
-from studio.tabs import explore_controls, explore_events
-from studio.tabs.explore_desk import Desk
+from studio.tabs import explore_map, latent
 
 TITLE = "Explore"
 
 
 def build(context: Context) -> Doors:
-    """Lay out and wire the map."""
-    desk = gr.State(Desk(), time_to_live=3600)
-    with gr.Row(elem_classes="bench"):
-        with gr.Column(elem_classes="input-side", min_width=280):
-            controls = explore_controls.controls(context)
-        with gr.Column(elem_classes="result-side", min_width=320):
-            result = explore_controls.result(context)
-    events = explore_events.Events(context, controls, result, desk)
-    events.wire()
-    return Doors(
-        inlet=Inlet(events.receive, [desk], events.found),
-        outlets=(Outlet(result.strip, events.carried, [desk]),),
-    )
+    """Lay out both parts; a visitor's table is shared, so that the map can fit a slider for the studio."""
+    table = latent.new_table()
+    with gr.Tabs(elem_classes="modes") as modes:
+        with gr.Tab("Map", id="map"):
+            on_map = explore_map.build(context, table, modes)
+        with gr.Tab("Latent studio", id="latent"):
+            studio = latent.build(context, table)
+    return Doors(inlet=on_map.inlet, outlets=(*on_map.outlets, *studio.outlets))

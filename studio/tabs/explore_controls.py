@@ -15,6 +15,7 @@ from studio.components.saver import Saver
 from studio.components.status import Status
 from studio.context import Context
 from studio.services.atlas import open_atlas
+from studio.services.latent import attributes
 from studio.services.layouts import METHODS
 from studio.services.map_session import home_of
 from studio.services.sprites import sprite_page
@@ -59,6 +60,9 @@ class Result:
     tag: gr.Textbox
     value: gr.Textbox
     give: gr.Button
+    project: gr.Textbox
+    compare: gr.Button
+    fit: gr.Button
 
 
 def controls(context: Context) -> Controls:
@@ -123,4 +127,10 @@ def result(context: Context) -> Result:
                 label="Value", placeholder="joking", max_length=120, elem_id="explore-value", min_width=120
             )
             give = gr.Button("Tag these faces", elem_id="explore-give", min_width=120)
-    return Result(status, drawn, line, strip, actions, saver, tag, value, give)
+        with gr.Row(visible=not context.settings.on_spaces):
+            project = gr.Textbox(
+                label="Name of a project", placeholder="smiles", max_length=60, elem_id="explore-project", min_width=120
+            )
+            compare = gr.Button("Compare these faces", elem_id="explore-compare", min_width=120)
+        fit = gr.Button("Fit a slider to these faces", visible=bool(attributes()), elem_id="explore-fit", min_width=120)
+    return Result(status, drawn, line, strip, actions, saver, tag, value, give, project, compare, fit)

@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from models.brought import BROUGHT
-from models.dfc_vae import AntixkVae, AuthorsVae128, DfcVae, Latent, PaperVae64
+from models.dfc_vae.latent import Latent
+from models.dfc_vae.network import DfcVae
+from models.dfc_vae.official import AntixkVae, AuthorsVae128, PaperVae64
 from models.dfc_vae.load import (
     ANTIXK,
     PAPER,

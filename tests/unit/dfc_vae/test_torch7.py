@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.dfc_vae import AuthorsVae128
+from models.dfc_vae.official import AuthorsVae128
 from models.dfc_vae.load import (
     AUTHORS_DECODER,
     AUTHORS_ENCODER,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.dfc_vae import DfcVae
+from models.dfc_vae.network import DfcVae
 from models.errors import BadInput, MissingWeights
 from models.faces.network import FaceNet
 from models.training.data import read_faces
