@@ -186,8 +186,8 @@ def face_ruler() -> FaceNet:
 
 
 def batch_for(device: str) -> int:
-    """Faces per step: a GPU wants more at once."""
-    return 128 if device.startswith("cuda") else 32
+    """Faces per step: a GPU wants more at once; on a CPU more steps are worth more than larger ones."""
+    return 128 if device.startswith("cuda") else 16
 
 
 def run(*, data: Path, out: Path, device: str, resume: bool, minutes: float = 150.0) -> dict[str, float]:
