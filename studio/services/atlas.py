@@ -29,6 +29,10 @@ KEPT = 3
 """Atlases of one choice of galleries that stay on disk: visitors may still look at the one before."""
 
 
+FORMAT = 2
+"""Of the files in an atlas's folder; a version that writes others counts on."""
+
+
 class NothingToMap(BadInput):
     """There are not enough faces with vectors."""
 
@@ -77,6 +81,7 @@ def make_atlas(store: Store, home: Path, *, backend: str, gallery_ids: Sequence[
         raise NothingToMap(f"{backend} has read fewer than {FEWEST} faces of these galleries; a map needs more.")
     ids = np.concatenate([np.array(part_ids, np.int64) for _, part_ids, _ in parts])
     gallery_of = np.concatenate([np.full(len(part_ids), gallery_id) for gallery_id, part_ids, _ in parts])
+    forget_gone(store, home, backend=backend, there=ids)
     order = np.argsort(ids, kind="stable")
     vectors = np.concatenate([matrix for _, _, matrix in parts])[order]
     used = {gallery_id: names[gallery_id] for gallery_id, _, _ in parts}
@@ -103,9 +108,38 @@ def save_atlas(
         np.save(folder / "ids.npy", ids)
         np.save(folder / "vectors.npy", vectors.astype(np.float32))
         np.save(folder / "galleries.npy", gallery_of.astype(np.int64))
-        (folder / "atlas.json").write_text(json.dumps({"backend": backend, "galleries": galleries}))
+        about = {"format": FORMAT, "backend": backend, "galleries": galleries}
+        (folder / "atlas.json").write_text(json.dumps(about))
     _forget_old(scope, keep=folder)
     return _open(folder)
+
+
+def forget_gone(store: Store, home: Path, *, backend: str = "", there: NDArray[np.int64] | None = None) -> int:
+    """Delete every atlas that shows a face or a gallery that is gone, or that another version wrote; tells how many.
+
+    `there` are ids already known to have vectors of `backend`, which saves looking them up.
+    """
+    galleries = {gallery.id for gallery in store.galleries()}
+    stale = [folder for folder in _folders(home) if _is_stale(store, folder, galleries, backend, there)]
+    for folder in stale:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(stale)
+
+
+def _folders(home: Path) -> list[Path]:
+    return [folder for scope in home.glob("*") if scope.is_dir() for folder in scope.iterdir() if folder.is_dir()]
+
+
+def _is_stale(store: Store, folder: Path, galleries: set[int], backend: str, there: NDArray[np.int64] | None) -> bool:
+    try:
+        about = json.loads((folder / "atlas.json").read_text())
+        ids = np.load(folder / "ids.npy", mmap_mode="r")
+    except (OSError, ValueError):  # another process is writing it, or has just deleted it
+        return False
+    if about.get("format") != FORMAT or not {int(number) for number in about["galleries"]} <= galleries:
+        return True
+    unsure = np.setdiff1d(ids, there) if there is not None and about["backend"] == backend else np.asarray(ids)
+    return len(unsure) > 0 and len(store.faces_by_id(unsure.tolist())) < len(unsure)
 
 
 def open_atlas(home: Path, key: str) -> Atlas:

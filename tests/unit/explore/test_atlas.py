@@ -16,7 +16,7 @@ from db.types import FaceRow
 from models.errors import BadInput, Cancelled
 from models.types import EMOTIONS, Box, Expression, Face, HeadPose, Image
 from studio.services import explore
-from studio.services.atlas import Atlas, NothingToMap, make_atlas, nearest, open_atlas, save_atlas
+from studio.services.atlas import Atlas, NothingToMap, forget_gone, make_atlas, nearest, open_atlas, save_atlas
 from studio.services.background import Done, Step, steps_of
 from studio.services.columns import column, column_choices, shown_rows
 from studio.services.gallery_reading import forget_deleted, load_readings, read_gallery, unread
@@ -80,6 +80,19 @@ def test_an_atlas_is_named_by_its_content_and_opened_by_name_only(atlas: Atlas, 
     assert after.key != atlas.key and len(after) == len(atlas) - 1
     with pytest.raises(NothingToMap):
         make_atlas(store, home, backend="nobody@1")
+
+
+def test_no_atlas_outlives_its_faces_or_its_version(atlas: Atlas, store: Store, tmp_path: Path) -> None:
+    home = tmp_path / "explore"
+    gallery = next(iter(atlas.galleries))
+    part = make_atlas(store, home, backend=BACKEND, gallery_ids=[gallery])
+    assert part.folder != atlas.folder and forget_gone(store, home) == 0
+    store.delete_face(int(atlas.ids[0]))
+    after = make_atlas(store, home, backend=BACKEND)
+    assert not part.folder.exists() and not atlas.folder.exists() and after.folder.exists()
+    about = after.folder / "atlas.json"
+    about.write_text(about.read_text().replace('"format": 2', '"format": 1'))
+    assert forget_gone(store, home) == 1 and not after.folder.exists()
 
 
 def test_ids_from_a_browser_are_looked_up(atlas: Atlas) -> None:
