@@ -21,7 +21,8 @@ from models.dfc_vae.reading import CropReadings, read_crops
 from models.errors import BadInput, MissingWeights
 from models.faces.names import IRIS_LEFT, IRIS_RIGHT
 from models.faces.network import FaceNet
-from models.training.data import FaceSet, read_faces, split
+from models.images import encode_image
+from models.training.data import LOOK_ONLY, FaceSet, read_faces, split
 from models.training.dfc_vae_crops import exact_crops
 from models.training.dfc_vae_principal import PCA_FILE, read_pca
 from models.types import Box, Face, HeadPose
@@ -82,6 +83,25 @@ def _shipped_network() -> DfcVae:
     network = DfcVae(**config)
     network.load_state_dict(tensors)
     return network.eval()
+
+
+@torch.inference_mode()
+def contact_sheet(folder: Path, target: Path, *, people: str, controls: Path | None, count: int = 24) -> None:
+    """Write a JPEG of faces, evenly taken, each above its reconstructions: ours, pixel control, PCA."""
+    faces = faces_to_measure(folder, people=people)
+    faces = faces.rows(~np.isin(faces.source, LOOK_ONLY))
+    rows = np.unique(np.linspace(0, len(faces) - 1, count).round().astype(int))
+    crops = exact_crops(faces, size=128)[rows].float() / 255
+    lines = [crops, *(rebuild(crops).float().clamp(0, 1) for rebuild in rebuilders(controls).values())]
+    half = (len(rows) + 1) // 2
+    bands = [
+        np.concatenate(list((line[start : start + half].permute(0, 2, 3, 1).numpy() * 255 + 0.5).astype(np.uint8)), 1)
+        for start in (0, half)
+        for line in lines
+    ]
+    widest = max(band.shape[1] for band in bands)
+    padded = [np.pad(band, ((0, 0), (0, widest - band.shape[1]), (0, 0)), constant_values=255) for band in bands]
+    target.write_bytes(encode_image(np.concatenate(padded, 0), "JPEG", quality=80))
 
 
 @dataclass(frozen=True, eq=False)

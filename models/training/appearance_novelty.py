@@ -60,8 +60,8 @@ def identity_likeness(faces: list[Composed], cast: Cast, network: Path) -> dict[
         raise BadInput(f"{network} is not a file")
     net = cv2.dnn.readNetFromONNX(str(network))
     half = len(cast) // 2
-    people = np.stack([_recognised(net, *cast.picture(k)) for k in range(half)])
-    ours = np.stack([_recognised(net, face.image[..., ::-1], face.landmarks) for face in faces])
+    people = np.stack([identity_vector(net, *cast.picture(k)) for k in range(half)])
+    ours = np.stack([identity_vector(net, face.image[..., ::-1], face.landmarks) for face in faces])
     between = people @ people.T
     np.fill_diagonal(between, -1)
     likest = (ours @ people.T).max(1)
@@ -73,7 +73,7 @@ def identity_likeness(faces: list[Composed], cast: Cast, network: Path) -> dict[
     }
 
 
-def _recognised(net: cv2.dnn.Net, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+def identity_vector(net: cv2.dnn.Net, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """Unit-length identity vector of a BGR picture with known landmarks."""
     points = landmarks[LANDMARKS_USED, :2].astype(np.float32)
     matrix, _ = cv2.estimateAffinePartial2D(points, RECOGNITION_POINTS.astype(np.float32), method=cv2.LMEDS)

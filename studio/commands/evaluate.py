@@ -47,3 +47,36 @@ def mesh(
 
     use_settings()
     typer.echo(json.dumps(evaluate_mesh(faces, people=people, method=method)))
+
+
+@app.command()
+def latent(
+    faces: Annotated[Path, typer.Option(help="labelled faces, laid out as docs/training.md says")],
+    people: Annotated[str, typer.Option(help="all, or held-out: those that training never saw")] = "all",
+    controls: Annotated[
+        Path | None, typer.Option(help="model folder of a run of `mien train dfc_vae_pixel`; default: its usual place")
+    ] = None,
+    sheet: Annotated[Path | None, typer.Option(help="write a picture of 24 faces beside their reconstructions")] = None,
+) -> None:
+    """Reconstructions by ours, the pixel control and PCA: psnr, ssim, sharpness, landmark_error, blendshape_corr ..."""
+    from models.dfc_vae.evaluation import contact_sheet, evaluate_latent
+
+    use_settings()
+    usual = Path("runs") / "dfc_vae_pixel" / "model"
+    controls = controls or (usual if (usual / "config.json").is_file() else None)
+    typer.echo(json.dumps(evaluate_latent(faces, people=people, controls=controls)))
+    if sheet:
+        contact_sheet(faces, sheet, people=people, controls=controls)
+
+
+@app.command()
+def sliders(
+    faces: Annotated[Path, typer.Option(help="labelled faces, laid out as docs/training.md says")],
+    people: Annotated[str, typer.Option(help="all, or held-out: those that training never saw")] = "all",
+    name: Annotated[str, typer.Option(help="which slider")] = "smile",
+) -> None:
+    """One slider of the latent space on many faces: rising, gain per step, identity kept."""
+    from models.dfc_vae.slider_evaluation import evaluate_slider
+
+    use_settings()
+    typer.echo(json.dumps(evaluate_slider(faces, people=people, name=name)))

@@ -15,7 +15,7 @@ from studio.components.status import Status, note
 from studio.context import Context
 from studio.services.examples import examples
 from studio.services.latent import FROM_THE_MAP, LETTERS, Table, attributes
-from studio.tabs import latent_events
+from studio.tabs import latent_endpoints, latent_events
 
 EMPTY = (
     '<div class="empty"><h2>Move a face</h2><p>Give a photo, or draw a random face. It becomes 128 numbers, which '
@@ -45,7 +45,7 @@ class Controls:
     status: Status
     faces: FaceTable
     view: LatentView
-    work: gr.Group
+    work: gr.Column
     sliders: dict[str, gr.Slider]
     keep_detail: gr.Checkbox
     reset: gr.Button
@@ -79,7 +79,7 @@ def build(context: Context, table: gr.State) -> Doors:
             faces = FaceTable(elem_id="latent-faces")
             view = LatentView(elem_id="latent-view")
             empty = gr.HTML(EMPTY, apply_default_css=False, elem_id="latent-empty")
-            with gr.Group(visible=False, elem_classes="plain-group") as work:
+            with gr.Column(visible=False) as work:
                 sliders = _sliders()
                 with gr.Row():
                     keep_detail = gr.Checkbox(True, label="Keep the photo's own detail", elem_id="latent-detail")
@@ -97,6 +97,7 @@ def build(context: Context, table: gr.State) -> Doors:
     )  # fmt: skip
     events = latent_events.Events(parts, empty)
     events.wire()
+    latent_endpoints.build()
     return Doors(
         inlet=Inlet(events.receive, events.seen, events.shown), outlets=(Outlet(faces, events.carried, [table]),)
     )

@@ -146,10 +146,10 @@ class Events:
 
     def _shown(self, table: Table, keep_detail: bool, *amounts: float) -> tuple[Any, ...]:
         if not table.faces:
-            return folded(False), "", table, "", "", "", gr.Group(visible=False), gr.HTML(visible=True)
+            return folded(False), "", table, "", "", "", gr.Column(visible=False), gr.HTML(visible=True)
         made = self._edit(table, amounts)
         view = face_view(table.face, made, keep_detail=keep_detail)
-        group, empty = gr.Group(visible=True), gr.HTML(visible=False)
+        group, empty = gr.Column(visible=True), gr.HTML(visible=False)
         return folded(True), "", table, face_table(table), view, _line(made), group, empty
 
 
