@@ -12,8 +12,6 @@ from torch import nn
 
 from models.brought import BROUGHT
 from models.dfc_vae.latent import Latent
-from models.dfc_vae.network import DfcVae
-from models.dfc_vae.official import AntixkVae, AuthorsVae128, PaperVae64
 from models.dfc_vae.load import (
     ANTIXK,
     PAPER,
@@ -26,6 +24,8 @@ from models.dfc_vae.load import (
     load_vgg19,
 )
 from models.dfc_vae.losses import NamedLayerTaps, VggTaps, layer_errors, relative_layer_errors
+from models.dfc_vae.network import DfcVae
+from models.dfc_vae.official import AntixkVae, AuthorsVae128, PaperVae64
 from models.dfc_vae.parity import checks, filled
 from models.dfc_vae.vgg import VAE_345, Vgg19
 from models.errors import BadInput, BadWeights

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from models.dfc_vae.official import AuthorsVae128
 from models.dfc_vae.load import (
     AUTHORS_DECODER,
     AUTHORS_ENCODER,
@@ -18,6 +17,7 @@ from models.dfc_vae.load import (
     install_authors_encoder,
     load_authors,
 )
+from models.dfc_vae.official import AuthorsVae128
 from models.dfc_vae.parity import filled
 from models.dfc_vae.torch7 import LuaObject, read_torch7
 from models.errors import BadWeights, MissingWeights
