@@ -22,6 +22,8 @@ FACING = (0.18, 0.5)
 HIDDEN_BY, HIDDEN_BY_LIDS = 0.012, 0.0008
 """Metres behind the nearest surface from which skin, and what lies behind lids and lips, count as hidden."""
 PHOTOGRAPHED = ("face", "skull")
+HAIR = (0.035, 0.065)
+"""Metres above the head's origin: from brows to forehead, above which the skull takes the photo's hair."""
 CONTINUED = (*PHOTOGRAPHED, "neck")
 """A neck is mostly cloth and hair in photos: it takes the colours of the jaw."""
 EARS = ("ear_left", "ear_right")
@@ -125,7 +127,11 @@ def seen(
     cells = np.clip(((screen[:, :2] + 1) * DEPTH_SIZE / 2).astype(int), 0, DEPTH_SIZE - 1)
     nearest = cv2.dilate(depth.astype(np.float32), np.ones((3, 3), np.uint8))[cells[:, 1], cells[:, 0]]
     free = screen[:, 2] - nearest < np.where(skin, HIDDEN_BY, HIDDEN_BY_LIDS) * parameters.scale * zoom
-    return (facing * free * shown).astype(np.float32)
+    # beside jaw and neck a photo shows hair and background, not this skull
+    low, high = HAIR
+    above = np.clip((head.neutral[:, 1] - low) / (high - low), 0, 1)
+    trusted = np.where(head.part_of == head.part_names.index("skull"), above, 1.0)
+    return (facing * free * shown * trusted).astype(np.float32)
 
 
 def to_screen(placed: Points) -> tuple[NDArray[np.float32], float]:

@@ -49,6 +49,8 @@ LIMITS = (
     "degrees, strongly covered or lit from one side are read less well; puffed cheeks, nose wrinkles and the tongue "
     "are hardly seen. Trained without SMIRK's neural-synthesis stage."
 )
+LEARNING_RATE = 3e-4
+"""Low: the trunk is trained already, and 1e-3 undid in three minutes what it knew of expressions."""
 TWINS = 8
 """Mirrored twins in each batch, for consistency."""
 
@@ -205,6 +207,9 @@ def warm_started(training: FaceSet, head: Head, *, faces: int = 600) -> OpenEnco
         for layer, columns in ((network.pose, slice(0, 9)), (network.identity, slice(9, None))):
             layer.weight.copy_(torch.from_numpy(weights[:-1, columns].T.copy()))
             layer.bias.copy_(torch.from_numpy(weights[-1, columns].copy()))
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+            module.momentum = 0.02
     log.info("begins with the landmark network's layers; %d faces to train on", len(training))
     return network
 
@@ -232,7 +237,7 @@ def train(
         warm_started(training, head),
         iter(stream),
         losses(points, deviation, landmark_weights().to(device)),
-        budget=Budget(minutes=minutes, learning_rate=1e-3, average=0.997),
+        budget=Budget(minutes=minutes, learning_rate=LEARNING_RATE, average=0.995),
         folder=out,
         device=device,
         resume=resume,

@@ -6,5 +6,6 @@ import studio.tabs.about as about
 import studio.tabs.compare as compare
 import studio.tabs.explore as explore
 import studio.tabs.expression as expression
+import studio.tabs.mesh as mesh
 
-TABS: tuple[ModuleType, ...] = (expression, explore, compare, about)
+TABS: tuple[ModuleType, ...] = (expression, explore, compare, mesh, about)

@@ -88,7 +88,9 @@ def test_pose_is_counted_as_for_faces(head: Head) -> None:
 def test_a_head_moves_with_its_picture(head: Head) -> None:
     made = posed(head)
     turn = np.deg2rad(20)
-    matrix = np.array([[0.5 * np.cos(turn), -0.5 * np.sin(turn), 11], [0.5 * np.sin(turn), 0.5 * np.cos(turn), -7], [0, 0, 1]])
+    matrix = np.array(
+        [[0.5 * np.cos(turn), -0.5 * np.sin(turn), 11], [0.5 * np.sin(turn), 0.5 * np.cos(turn), -7], [0, 0, 1]]
+    )
     points = landmarks_of(head, made)
     expected = points[:, :2] @ matrix[:2, :2].T + matrix[:2, 2]
     assert landmarks_of(head, made.moved(matrix))[:, :2] == pytest.approx(expected, abs=0.05)

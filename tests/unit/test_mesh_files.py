@@ -67,7 +67,9 @@ def test_glb_is_read_back_by_others(mesh: MeshFace) -> None:
     document = pygltflib.GLTF2.load_from_bytes(content)
     read = document.meshes[0]
     assert read.extras["targetNames"] == list(TARGETS) and len(read.weights) == len(TARGETS) == 51
-    assert read.weights == pytest.approx([mesh.parameters.expression[BLENDSHAPE_NAMES.index(n)] for n in TARGETS], abs=1e-4)
+    assert read.weights == pytest.approx(
+        [mesh.parameters.expression[BLENDSHAPE_NAMES.index(n)] for n in TARGETS], abs=1e-4
+    )
     moves = _sparse(document, read.primitives[0].targets[TARGETS.index("jawOpen")]["POSITION"])
     expected = load_head().expression[BLENDSHAPE_NAMES.index("jawOpen")]
     assert moves == pytest.approx(expected, abs=4e-5)
