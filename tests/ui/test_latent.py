@@ -1,0 +1,128 @@
+"""The latent studio in a real browser: a photo becomes a code, sliders move it, films and pictures are handed over."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from db.store import Store
+from models import cards
+from tests.ui.explore_page import explore_page
+
+pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
+pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio and Starlette warn about each other's future
+FACES = "document.querySelectorAll('#latent-faces li').length"
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store]]:
+    missing = {"faces", "dfc_vae", "dfc_vae_directions"} - set(cards.all_cards())
+    if missing:
+        pytest.skip(f"the shipped weights {', '.join(sorted(missing))} are not there")
+    with explore_page(tmp_path_factory.mktemp("latent")) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, studio: tuple[str, Store]) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.goto(studio[0])
+    page.get_by_role("tab", name="Latent studio").click()
+    page.locator("#latent-examples button").first.wait_for()
+    yield page
+    assert not page.errors
+    context.close()
+
+
+def edited(page: Any) -> str:
+    return page.locator("#latent-view .edited img").get_attribute("src")
+
+
+def saved(page: Any, place: str, label: str) -> bytes:
+    with page.expect_download() as waiting:
+        page.locator(place).get_by_role("button", name=label, exact=True).click()
+    return Path(waiting.value.path()).read_bytes()
+
+
+def test_a_photo_is_rebuilt_and_a_slider_moves_it(page: Any, one_face: Path) -> None:
+    page.set_input_files("#latent-zone input[type=file]", str(one_face))
+    page.locator("#latent-view .edited img").wait_for()
+    before = edited(page)
+    box = page.locator("#latent-smile input[type=number]")
+    box.fill("2")
+    box.press("Tab")
+    page.wait_for_function(
+        "old => document.querySelector('#latent-view .edited img').src !== old && "
+        "document.querySelector('#latent-line').textContent.includes('drawn in')",
+        arg=before,
+    )
+    record = json.loads(saved(page, "#latent-saver", "Code"))
+    assert record["steps"] == {"smile": 2} and len(record["code"]) == 128
+    whole = np.asarray(Pillow.open(io.BytesIO(saved(page, "#latent-saver", "Picture"))))
+    original = np.asarray(Pillow.open(one_face).convert("RGB"))
+    assert whole.shape == original.shape
+    assert np.abs(whole.astype(int) - original).max() > 8
+    page.locator("#latent-reset").click()
+    page.wait_for_function("old => document.querySelector('#latent-view .edited img').src === old", arg=before)
+
+
+def test_random_faces_join_the_table_and_can_be_mixed(page: Any) -> None:
+    for count in (2, 3):
+        page.locator("#latent-draw").click()
+        page.wait_for_function(f"{FACES} === {count}")
+    page.get_by_role("button", name="Arithmetic").click()
+    page.locator("#latent-mix").click()
+    page.wait_for_function(f"{FACES} === 4")
+    assert "A - B + C" in page.locator("#latent-faces li").last.inner_text()
+    page.locator("#latent-faces .drop-face").last.click()
+    page.wait_for_function(f"{FACES} === 3")
+
+
+def test_a_film_through_the_faces_plays(page: Any) -> None:
+    page.get_by_role("button", name="On the way between the faces").click()
+    page.locator("#latent-way").click()
+    page.locator("#latent-strip img").nth(8).wait_for()
+    with av.open(io.BytesIO(saved(page, "#latent-films", "MP4"))) as clip:
+        assert clip.streams.video[0].frames > 60
+    strip = Pillow.open(io.BytesIO(saved(page, "#latent-films", "Strip")))
+    assert strip.size == (9 * 128, 128)
+
+
+def test_a_selection_on_the_map_becomes_a_project(page: Any, studio: tuple[str, Store]) -> None:
+    page.get_by_role("tab", name="Map").click()
+    page.locator("#explore-colour input").click()
+    page.get_by_role("option", name="Tag: emotion").click()
+    page.locator(".map-legend button", has_text="anger").click()
+    page.locator("#explore-strip h3", has_text="faces selected").wait_for()
+    page.locator("#explore-project textarea, #explore-project input").first.fill("chosen")
+    page.locator("#explore-compare").click()
+    page.locator("#explore-status", has_text="The project chosen is open").wait_for()
+    assert [project.name for project in studio[1].projects()] == ["chosen"]
+    assert studio[1].count_faces(studio[1].gallery("chosen").id) == 12
+
+
+def test_on_a_phone_the_map_comes_first_and_nothing_is_cut_off(browser: Any, studio: tuple[str, Store]) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    phone = context.new_page()
+    phone.set_default_timeout(30_000)
+    phone.goto(studio[0])
+    phone.locator(".map-legend button").first.wait_for()
+    assert phone.locator(".map-stage").bounding_box()["y"] < phone.locator("#explore-zone").bounding_box()["y"]
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    phone.get_by_role("tab", name="Latent studio").click()
+    phone.locator("#latent-draw").click()
+    phone.locator("#latent-view .edited img").wait_for()
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
