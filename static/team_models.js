@@ -1,5 +1,6 @@
 // Fine-tuning: start it, watch it, compare versions, put one into use.
 const STATES = { running: "under way", candidate: "kept aside", promoted: "in use", retired: "was in use", failed: "no result" };
+const stateOf = (run) => run.state === "candidate" && !run.has_model ? "measured only" : STATES[run.state];
 let opened = null; // the run whose report is shown
 let watching = null;
 
@@ -7,9 +8,9 @@ const wider = (told) => told.clustered[1] - told.clustered[0] >= told.wilson[1] 
 const accuracyOf = (told) => told?.triplets ? `${percent(told.value, 1)} (${wider(told).map((one) => (100 * one).toFixed(0)).join(" to ")})` : none;
 
 const RUNS = [
-  { key: "id", title: "Run", shown: (run) => button(`${run.id}`, () => openRun(run.id), "link") },
-  { key: "created_ms", title: "Begun", value: (run) => run.created_ms ? new Date(run.created_ms).toISOString() : "", shown: (run) => when(run.created_ms) },
-  { key: "state", title: "State", plain: true, value: (run) => STATES[run.state], shown: (run) => html`<em class="tag ${run.state}">${STATES[run.state]}</em>` },
+  { key: "id", title: "Run", plain: true, shown: (run) => button(`${run.id}`, () => openRun(run.id), "link") },
+  { key: "created_ms", title: "Begun", plain: true, value: (run) => run.created_ms ? new Date(run.created_ms).toISOString() : "", shown: (run) => when(run.created_ms) },
+  { key: "state", title: "State", plain: true, value: (run) => stateOf(run), shown: (run) => html`<em class="tag ${run.state}">${stateOf(run)}</em>` },
   { key: "answers", title: "Answers", value: (run) => run.metrics.answers, shown: (run) => whole(run.metrics.answers) },
   { key: "head", title: "Head", plain: true, value: (run) => run.metrics.head?.kind?.replace("_", " "), shown: (run) => run.metrics.head?.kind?.replace("_", " ") ?? none },
   { key: "base", title: "Untouched", tip: "Accuracy on kept-out faces and its 95 % interval, of the vectors before any fine-tuning", value: (run) => run.metrics.base?.accuracy?.value, shown: (run) => accuracyOf(run.metrics.base?.accuracy) },
@@ -90,7 +91,7 @@ function showReport(report, { run, log, plots }) {
     parts.push(...figuresOf(run, plots));
   }
   if (log) parts.push(logOf(log, report.querySelector("details")?.open));
-  report.replaceChildren(panel(`Run ${run.id}: ${STATES[run.state]}`, "", ...parts));
+  report.replaceChildren(panel(`Run ${run.id}: ${stateOf(run)}`, "", ...parts));
 }
 
 function verdict(run) {
@@ -117,7 +118,9 @@ function figuresOf(run, plots) {
   }));
   const column = (key, title) => ({ key, title, value: (one) => one[key]?.value, shown: (one) => accuracyOf(one[key]) });
   const columns = [{ key: "words", title: "Questions", plain: true }, { key: "count", title: "Number", shown: (one) => whole(one.count) },
-    column("base", "Untouched"), column("before", "In use before"), column("tuned", "This one")];
+    column("base", "Untouched"), column("before", "In use before"), column("tuned", "This one")]
+    .filter(({ key }) => key !== "before" || (told.in_use && told.in_use.accuracy.value !== told.base.accuracy.value))
+    .filter(({ key }) => key !== "tuned" || told.tuned);
   const parts = [];
   if (rows.length) {
     parts.push(html`<h4>Accuracy on kept-out faces, with the wider of Wilson's interval and the one resampled by face (95 %)</h4>`);

@@ -23,6 +23,7 @@ function show() {
   const notice = before ?? html`<p class="notice" role="status"></p>`;
   const body = html`<div class="body"></div>`;
   root.replaceChildren(bar, notice, body);
+  bar.querySelector("[aria-selected=true]").scrollIntoView({ inline: "nearest", block: "nearest" });
   const [, make] = SECTIONS[section];
   const needsProject = !["people", "projects", "files"].includes(section);
   body.append(...(board.project === null && needsProject

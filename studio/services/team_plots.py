@@ -117,9 +117,9 @@ def calibration(metrics: dict[str, Any]) -> Figure | None:
         customdata=[one["triplets"] for one in told],
         hovertemplate="sure %{x:.0%}, right %{y:.0%}, %{customdata} questions<extra></extra>",
     )
-    figure.update_xaxes(title="how sure the model is", tickformat=".0%", range=[0.3, 1.02], nticks=5)
-    figure.update_yaxes(title="share of people who agree", tickformat=".0%", range=[0, 1.02], nticks=5)
-    figure.update_layout(hovermode="closest", margin={"l": 64, "r": 16, "t": 8, "b": 48})
+    figure.update_xaxes(title=_words("how sure the model is"), tickformat=".0%", range=[0.3, 1.02], nticks=5)
+    figure.update_yaxes(title=_words("share of people who agree"), tickformat=".0%", range=[0, 1.02], nticks=5)
+    figure.update_layout(hovermode="closest", margin={"l": 76, "r": 16, "t": 8, "b": 52})
     return _plain(figure)
 
 
@@ -134,6 +134,7 @@ def learning(metrics: dict[str, Any]) -> Figure | None:
     figure.add_scatter(
         x=[*answers, *reversed(answers)],
         y=[*(low for low, _ in bounds), *(high for _, high in reversed(bounds))],
+        mode="lines",
         fill="toself",
         fillcolor="rgba(26,156,143,0.14)",
         line={"width": 0},
@@ -149,9 +150,9 @@ def learning(metrics: dict[str, Any]) -> Figure | None:
         hovertemplate="%{x:,} answers: %{y:.1%} (%{customdata[0]:.1%} to %{customdata[1]:.1%}), head: %{customdata[2]}"
         "<extra></extra>",
     )
-    figure.update_xaxes(title="answers learned from", tickformat=",d", nticks=6, rangemode="tozero")
-    figure.update_yaxes(title="accuracy on kept-out faces", tickformat=".0%", nticks=5)
-    figure.update_layout(hovermode="closest", margin={"l": 64, "r": 16, "t": 8, "b": 48})
+    figure.update_xaxes(title=_words("answers learned from"), tickformat=",d", nticks=6, rangemode="tozero")
+    figure.update_yaxes(title=_words("accuracy on kept-out faces"), tickformat=".0%", nticks=5)
+    figure.update_layout(hovermode="closest", margin={"l": 76, "r": 16, "t": 8, "b": 52})
     return _plain(figure)
 
 
@@ -166,6 +167,10 @@ def _mark(figure: go.Figure, value: float, words: str) -> None:
     figure.add_vline(x=value, line_width=1, line_dash="dot", line_color=SECOND)
     figure.add_annotation(x=value, y=0, yref="paper", yanchor="bottom", xanchor="left", xshift=3, text=words,
                           showarrow=False, font={"size": 11})  # fmt: skip
+
+
+def _words(text: str) -> dict[str, Any]:
+    return {"text": text, "font": {"size": 13}, "standoff": 8}
 
 
 def _figure(*, height: int) -> go.Figure:

@@ -7,5 +7,6 @@ import studio.tabs.compare as compare
 import studio.tabs.explore as explore
 import studio.tabs.expression as expression
 import studio.tabs.mesh as mesh
+import studio.tabs.team as team
 
-TABS: tuple[ModuleType, ...] = (expression, explore, compare, mesh, about)
+TABS: tuple[ModuleType, ...] = (expression, explore, compare, mesh, team, about)
