@@ -101,13 +101,13 @@ def fitted_step(store: Store, chosen: Chosen, report: Report, *, seed: int = 0) 
     rng = np.random.default_rng(seed)
     inside = _some(np.array(chosen.face_ids, np.int64), rng)
     outside = _some(np.setdiff1d(np.asarray(chosen.atlas.ids), inside), rng)
-    known = _starter_by_hash()
+    known = starter_by_hash()
     codes: dict[int, NDArray[np.float32]] = {}
     everyone = [*inside.tolist(), *outside.tolist()]
     for done, face_id in enumerate(everyone):
         if not report(f"Coding face {done + 1} of {len(everyone)}", done / len(everyone)):
             raise Cancelled("Fitting was stopped.")
-        code = _code(store, face_id, known)
+        code = code_of(store, face_id, known)
         if code is not None:
             codes[face_id] = code
     groups = [[codes[i] for i in ids.tolist() if i in codes] for ids in (inside, outside)]
@@ -123,7 +123,8 @@ def _some(ids: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]
     return np.sort(rng.choice(ids, MOST_FITTED, replace=False)) if len(ids) > MOST_FITTED else ids
 
 
-def _code(store: Store, face_id: int, known: dict[str, StarterFace]) -> NDArray[np.float32] | None:
+def code_of(store: Store, face_id: int, known: dict[str, StarterFace]) -> NDArray[np.float32] | None:
+    """Return a gallery face's code; None when its picture or the face on it is not there."""
     try:
         picture, row = gallery_picture(store, face_id)
         made = known.get(row.sha256 or "")
@@ -141,7 +142,8 @@ def _found(picture: NDArray[np.uint8], row: FaceRow) -> Face | None:
     return max(faces, key=lambda face: face.box.overlap(box))
 
 
-def _starter_by_hash() -> dict[str, StarterFace]:
+def starter_by_hash() -> dict[str, StarterFace]:
+    """Return the made faces, whose landmarks are known exactly, by their pictures' hashes."""
     try:
         return {face.sha256: face for face in starter_faces()}
     except MissingWeights:  # galleries of one's own need no starter faces

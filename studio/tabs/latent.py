@@ -42,6 +42,7 @@ class Controls:
     seed: gr.Number
     variety: gr.Slider
     draw: gr.Button
+    chart: gr.Button
     status: Status
     faces: FaceTable
     view: LatentView
@@ -73,7 +74,7 @@ def build(context: Context, table: gr.State) -> Doors:
         return Doors()
     with gr.Row(elem_classes="bench"):
         with gr.Column(elem_classes="input-side", min_width=280):
-            zone, samples, seed, variety, draw = _inputs()
+            zone, samples, seed, variety, draw, chart = _inputs()
         with gr.Column(elem_classes="result-side", min_width=320):
             status = Status(elem_id="latent-status")
             faces = FaceTable(elem_id="latent-faces")
@@ -91,11 +92,11 @@ def build(context: Context, table: gr.State) -> Doors:
             with gr.Accordion("What this is, and what it is not", open=False):
                 gr.Markdown(WHAT_IT_IS)
     parts = Controls(
-        zone=zone, samples=samples, seed=seed, variety=variety, draw=draw, status=status, faces=faces, view=view,
-        work=work, sliders=sliders, keep_detail=keep_detail, reset=reset, saver=saver, line=line, strip=strip, way=way,
-        films=films, letters=letters, mix=mix, table=table,
+        zone=zone, samples=samples, seed=seed, variety=variety, draw=draw, chart=chart, status=status, faces=faces,
+        view=view, work=work, sliders=sliders, keep_detail=keep_detail, reset=reset, saver=saver, line=line,
+        strip=strip, way=way, films=films, letters=letters, mix=mix, table=table,
     )  # fmt: skip
-    events = latent_events.Events(parts, empty)
+    events = latent_events.Events(context, parts, empty)
     events.wire()
     latent_endpoints.build()
     return Doors(
@@ -103,7 +104,7 @@ def build(context: Context, table: gr.State) -> Doors:
     )
 
 
-def _inputs() -> tuple[DropZone, Examples, gr.Number, gr.Slider, gr.Button]:
+def _inputs() -> tuple[DropZone, Examples, gr.Number, gr.Slider, gr.Button, gr.Button]:
     zone = DropZone(
         title="Drop a photo, or choose one",
         hint="Its clearest face joins the table. Up to five faces lie there at once.",
@@ -118,7 +119,8 @@ def _inputs() -> tuple[DropZone, Examples, gr.Number, gr.Slider, gr.Button]:
         seed = gr.Number(1, label="Seed", precision=0, minimum=0, elem_id="latent-seed")
         variety = gr.Slider(0.2, 1.2, value=0.8, step=0.1, label="Variety", elem_id="latent-variety")
         draw = gr.Button("Draw a random face", elem_id="latent-draw")
-    return zone, samples, seed, variety, draw
+    chart = gr.Button("Put the gallery on the latent space's map", elem_id="latent-chart")
+    return zone, samples, seed, variety, draw, chart
 
 
 def _sliders() -> dict[str, gr.Slider]:

@@ -14,9 +14,10 @@ from studio.components.doors import CarriedFace
 from studio.components.drop_zone import Upload, folded
 from studio.components.latent_view import face_table, face_view, strip_view
 from studio.components.saver import Download
-from studio.components.status import quiet_line, working
+from studio.components.status import note, quiet_line, working
+from studio.context import Context
 from studio.errors import explained
-from studio.services import latent, latent_morph
+from studio.services import latent, latent_map, latent_morph
 from studio.services.background import Done, steps_of
 from studio.services.examples import example_picture
 from studio.services.latent import Edit, Table
@@ -32,8 +33,8 @@ MEDIA = {"mp4": "video/mp4", "gif": "image/gif"}
 class Events:
     """The wiring; holds the components and nothing of any visitor."""
 
-    def __init__(self, parts: Controls, empty: gr.HTML) -> None:
-        self.parts = parts
+    def __init__(self, context: Context, parts: Controls, empty: gr.HTML) -> None:
+        self.context, self.parts = context, parts
         self.names = list(parts.sliders)
         self.seen: list[Any] = [parts.table, parts.keep_detail, *parts.sliders.values()]
         self.shown: list[Any] = [
@@ -61,8 +62,10 @@ class Events:
         way = at.way.click(explained(self.way), [at.table], [at.strip], **GPU)
         film = at.films.save(explained(self.film), [at.table], [at.status, at.films], **GPU)
         film.failure(lambda: "", None, [at.status], **QUICK)
+        chart = at.chart.click(explained(self.chart), None, [at.status], **GPU)
+        chart.failure(lambda: "", None, [at.status], **QUICK)
         at.status.cancel(
-            lambda: (folded(False), ""), None, [at.zone, at.status], cancels=[added, tried, way, film], **QUICK
+            lambda: (folded(False), ""), None, [at.zone, at.status], cancels=[added, tried, way, film, chart], **QUICK
         )
 
     def add(self, uploads: list[Upload], table: Table, *rest: Any) -> Iterator[tuple[Any, ...]]:
@@ -132,6 +135,16 @@ class Events:
                 yield "", Download(f"faces.{kind}", MEDIA.get(kind, "video/mp4"), step.result)
             else:
                 yield working(step.words, share=step.share, seconds_left=step.seconds_left), gr.skip()
+
+    def chart(self) -> Iterator[Any]:
+        """Code the gallery's faces, so that the map can show them as the latent space sees them."""
+        work = steps_of(lambda report: latent_map.code_galleries(self.context.store, report), first="Coding the faces")
+        for step in work:
+            if isinstance(step, Done):
+                words = f"Open the map and choose {latent.space().backend} under Read by."
+                yield note(f"{step.result:,} faces were added to the latent space's map", words)
+            else:
+                yield working(step.words, share=step.share, seconds_left=step.seconds_left)
 
     def carried(self, event: gr.EventData, table: Table) -> CarriedFace:
         """Return the face whose menu was used: its photo, or the picture when no photo shows it."""

@@ -59,7 +59,7 @@ def test_a_slider_points_from_the_other_faces_to_the_chosen_ones(
         code[3] += 6 * (face_id in chosen)
         return code
 
-    monkeypatch.setattr(selection, "_code", coded)
+    monkeypatch.setattr(selection, "code_of", coded)
     step = selection.fitted_step(store, Chosen(atlas, chosen), lambda words, share: True)
     assert sorted(asked) == sorted(int(face_id) for face_id in atlas.ids)
     assert int(np.abs(step).argmax()) == 3 and step[3] == pytest.approx(2, abs=0.4)
