@@ -174,7 +174,8 @@ def _person(
 
 
 def _sums(place: Column, weight: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    return np.bincount(place, weight, rows * CHOICES).reshape(rows, CHOICES)
+    summed: NDArray[np.float64] = np.asarray(np.bincount(place, weight, rows * CHOICES), np.float64)
+    return summed.reshape(rows, CHOICES)
 
 
 def _times(votes: NDArray[np.float64], times: NDArray[np.float64] | None) -> NDArray[np.float64]:

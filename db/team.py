@@ -175,7 +175,7 @@ def _wanted(connection: Connection, project_id: int, start: int, end: int) -> Co
     mine = Triplet.project_id + 0 == project_id
     query = select(Triplet.purpose, func.sum(Triplet.wanted)).where(mine, Triplet.id > start, Triplet.id <= end)
     rows = connection.execute(query.where(Triplet.wanted.is_not(None)).group_by(Triplet.purpose))
-    return Counter({("wanted", purpose): int(total) for purpose, total in rows})
+    return Counter({("wanted", purpose): int(total or 0) for purpose, total in rows})
 
 
 def _change(connection: Connection, project_id: int, before: Tally, end: int, asked: int) -> Change:

@@ -12,6 +12,7 @@ const RUNS = [
   { key: "created_ms", title: "Begun", plain: true, value: (run) => run.created_ms ? new Date(run.created_ms).toISOString() : "", shown: (run) => when(run.created_ms) },
   { key: "state", title: "State", plain: true, value: (run) => stateOf(run), shown: (run) => html`<em class="tag ${run.state}">${stateOf(run)}</em>` },
   { key: "answers", title: "Answers", value: (run) => run.metrics.answers, shown: (run) => whole(run.metrics.answers) },
+  { key: "cutoff_answer_id", title: "Up to answer", tip: "The newest answer it could see; an export up to it rebuilds what it learned from", shown: (run) => whole(run.cutoff_answer_id) },
   { key: "head", title: "Head", plain: true, value: (run) => run.metrics.head?.kind?.replace("_", " "), shown: (run) => run.metrics.head?.kind?.replace("_", " ") ?? none },
   { key: "base", title: "Untouched", tip: "Accuracy on kept-out faces and its 95 % interval, of the vectors before any fine-tuning", value: (run) => run.metrics.base?.accuracy?.value, shown: (run) => accuracyOf(run.metrics.base?.accuracy) },
   { key: "tuned", title: "Tuned", tip: "The same for this fine-tuning", value: (run) => run.metrics.tuned?.accuracy?.value, shown: (run) => accuracyOf(run.metrics.tuned?.accuracy) },

@@ -89,7 +89,7 @@ function filesSection() {
     const limit = html`<input type="number" min="1" placeholder="all" aria-label="Up to answer number">`;
     const status = html`<div class="job" role="status"></div>`;
     const begin = button("Write the file", () => exportAnswers(kind.value, limit.value, status), "primary");
-    parts.push(panel("Take the answers along", "Every answer ever given, also those taken back. A run's number of the newest answer rebuilds what it learned from.",
+    parts.push(panel("Take the answers along", "Every answer ever given, also those taken back. An export up to a run's newest answer rebuilds what that run learned from.",
       row(field("Format", kind), field("Up to answer", limit), begin), status));
   }
   const file = html`<input type="file" accept=".csv,.jsonl,.parquet" aria-label="File of answers">`;

@@ -86,7 +86,8 @@ def accuracies(metrics: dict[str, Any]) -> Figure | None:
     ceiling = (metrics.get("ceiling") or {}).get("mean")
     if ceiling:
         _mark(figure, ceiling, "one person")
-    figure.update_xaxes(tickformat=".0%", nticks=6)
+    lowest = min([1 / 3, *(interval(metrics[key][name])[0] for key, *_ in shown for name in names)])
+    figure.update_xaxes(tickformat=".0%", nticks=6, range=[max(lowest - 0.04, -0.01), 1.02])
     figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=[GROUPS[name] for name in names], autorange="reversed",
         zeroline=False, showgrid=False,
