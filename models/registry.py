@@ -108,10 +108,29 @@ def _head() -> Any:
     return HeadReader(load_head(), encoder)
 
 
+def _dfc_vae() -> Any:
+    from models.dfc_vae.space import load_space  # noqa: PLC0415 - torch loads when a face is first coded
+
+    return load_space()
+
+
+def _smirk() -> Any:
+    from models.smirk.official import load_reader  # noqa: PLC0415 - torch loads when a head is first asked for
+    from models.weights import require_weight  # noqa: PLC0415
+
+    folders = places().weights_folders
+    checkpoint, flame = require_weight("smirk", *folders), require_weight("flame", *folders)
+    return load_reader(checkpoint, flame, device=choose_device(places().device))
+
+
+BROUGHT_BUILDERS: dict[str, Callable[[], Any]] = {"smirk": _smirk}
+"""Networks whose files a user brings; `load` builds them, `load_all` does not ask for them."""
+
 BUILDERS: dict[str, Callable[[], Any]] = {
     "faces": _faces,
     "deepfever": _deepfever,
     "head": _head,
+    "dfc_vae": _dfc_vae,
 }
 
 
@@ -121,9 +140,10 @@ def load(name: str) -> Any:
 
     Raises MissingWeights or BadWeights when its file is absent or not the one its card speaks of.
     """
-    if name not in BUILDERS:
-        raise BadInput(f"no network is called {name!r}; there are {', '.join(BUILDERS)}")
-    return BUILDERS[name]()
+    builders = BUILDERS | BROUGHT_BUILDERS
+    if name not in builders:
+        raise BadInput(f"no network is called {name!r}; there are {', '.join(builders)}")
+    return builders[name]()
 
 
 def load_all() -> None:

@@ -51,6 +51,18 @@ function loadHead() {
   return window.mien.head;
 }
 
+// A head that comes as it is, without anything to move it by.
+function bakedHead({ vertices, faces }, shared) {
+  const triangles = new Uint16Array(bytes(faces));
+  const colours = new Uint8Array(vertices * 3);
+  for (let at = 0; at < colours.length; at += 3) colours.set([214, 176, 156], at);
+  const still = { rows: new Uint16Array(0), moves: new Float32Array(0) };
+  return {
+    vertices, faces: triangles, colours, uvs: new Uint16Array(vertices * 2), counts: [triangles.length, 0, 0],
+    shapes: Array.from({ length: 52 }, () => still), mirrored: shared.mirrored, reach: shared.reach,
+  };
+}
+
 function readFace(text) {
   const message = JSON.parse(text);
   const neutral = Float32Array.from(new Int16Array(bytes(message.neutral)), (value) => (value / 32767) * head.reach);

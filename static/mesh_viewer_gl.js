@@ -48,6 +48,13 @@ function openGl() {
   gl.linkProgram(program);
   gl.useProgram(program);
   for (const name of ["turn", "scale", "shift", "lift", "skin", "textured", "wired", "alpha", "ink"]) spots[name] = gl.getUniformLocation(program, name);
+  gl.enable(gl.DEPTH_TEST);
+  gl.enable(gl.CULL_FACE);
+}
+
+let fed = null; // the head whose triangles the graphics card holds
+function feedHead() {
+  fed = head;
   feed("place", null, 3, gl.FLOAT, false);
   feed("normal", null, 3, gl.FLOAT, false);
   feed("uv", head.uvs, 2, gl.UNSIGNED_SHORT, true);
@@ -60,8 +67,6 @@ function openGl() {
   buffers.edges = gl.createBuffer();
   gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, buffers.edges);
   gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, edges, gl.STATIC_DRAW);
-  gl.enable(gl.DEPTH_TEST);
-  gl.enable(gl.CULL_FACE);
 }
 
 function feed(name, values, size, kind, normalised) {

@@ -198,18 +198,27 @@ async function takeFace() {
   if (!props.value) { face = null; root.hidden = true; return; }
   root.hidden = false;
   say.textContent = head ? "" : "Fetching the head";
+  const { baked } = JSON.parse(props.value);
   try {
-    head ??= await loadHead();
+    const shared = await loadHead();
+    head = baked ? bakedHead(baked, shared) : shared;
   } catch { say.textContent = "The head did not arrive. Check the connection and reload the page."; return; }
   mirror = head.mirrored;
+  root.classList.toggle("baked", Boolean(baked));
+  if (baked && look === "texture") ACTS.look("shaded");
+  if (!baked && root.dataset.was === "baked") ACTS.look("texture");
+  root.dataset.was = baked ? "baked" : "open";
   if (!gl && !root.dataset.drawn) openGl();
+  if (gl && fed !== head) feedHead();
   const isNew = face?.key !== JSON.parse(props.value).key;
   face = readFace(props.value);
   still = face.neutral;
-  places ??= new Float32Array(head.vertices * 3);
-  normals ??= new Float32Array(head.vertices * 3);
+  if (places?.length !== head.vertices * 3) {
+    places = new Float32Array(head.vertices * 3);
+    normals = new Float32Array(head.vertices * 3);
+  }
   photo.src = face.photo;
-  wear(face.texture);
+  if (face.texture) wear(face.texture);
   say.textContent = face.warning;
   if (isNew) begin(face.expression);
   chips();

@@ -71,7 +71,9 @@ def bake_texture(head: Head, parameters: HeadParameters, vertices: NDArray[np.fl
     own = np.isin(head.part_of, [head.part_names.index(name) for name in CONTINUED]).astype(np.float32)
     skin = spread(own[:, None])
     plain += (taken - plain) * (eye[..., 0] * share)[..., None]
-    return np.clip(whole * skin + plain * (1 - skin) + 0.5, 0, 255).astype(np.uint8)
+    texture = np.clip(whole * skin + plain * (1 - skin) + 0.5, 0, 255).astype(np.uint8)
+    # where front and back of an eyeball meet in the map, a thin line of the wrong one remains
+    return np.where(eye > 0.5, cv2.medianBlur(texture, 5), texture)
 
 
 def _skin_tone(head: Head, texture: NDArray[np.float32]) -> NDArray[np.float32]:

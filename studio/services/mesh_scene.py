@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models.faces.names import MIRRORED_BLENDSHAPES
 from models.head.parameters import HeadParameters
 from models.images import encode_image
-from models.types import Image
+from models.types import Face, Image
 from studio.services.mesh import MeshFace, texture_of, the_head
 
 STILL = 3e-5
@@ -76,14 +76,14 @@ def scene(mesh: MeshFace, *, others: Sequence[MeshFace] = ()) -> str:
     message = {
         "key": secrets.token_hex(4),
         "neutral": packed(np.round(np.clip(still / REACH, -1, 1) * 32767).astype("<i2")),
-        "expression": _plain(mesh.parameters.expression),
-        "rotation": _plain(at.rotation.ravel(), digits=5),
+        "expression": plain(mesh.parameters.expression),
+        "rotation": plain(at.rotation.ravel(), digits=5),
         "scale": at.scale / STAGE_SIZE,
-        "shift": _plain((at.shift + 0.5) / STAGE_SIZE, digits=5),
-        "photo": _data_url(stage, quality=86),
-        "texture": _data_url(texture_of(mesh), quality=90),
+        "shift": plain((at.shift + 0.5) / STAGE_SIZE, digits=5),
+        "photo": data_url(stage, quality=86),
+        "texture": data_url(texture_of(mesh), quality=90),
         "others": [
-            {"name": f"Face {other.number}", "expression": _plain(other.parameters.expression)}
+            {"name": f"Face {other.number}", "expression": plain(other.parameters.expression)}
             for other in others
             if other.number != mesh.number
         ],
@@ -94,27 +94,33 @@ def scene(mesh: MeshFace, *, others: Sequence[MeshFace] = ()) -> str:
 
 def borrowed(mesh: MeshFace, name: str) -> str:
     """Return another photo's expression for the viewer."""
-    return json.dumps({"key": secrets.token_hex(4), "name": name, "expression": _plain(mesh.parameters.expression)})
+    return json.dumps({"key": secrets.token_hex(4), "name": name, "expression": plain(mesh.parameters.expression)})
 
 
 def stage_of(mesh: MeshFace) -> tuple[Image, HeadParameters]:
     """Return the square of the photo around the head, (STAGE_SIZE, STAGE_SIZE, 3), and the head as it stands there."""
-    box = mesh.face.box
+    stage, matrix = stage_around(mesh.picture, mesh.face)
+    return stage, mesh.parameters.moved(matrix)
+
+
+def stage_around(picture: Image, face: Face) -> tuple[Image, NDArray[np.float64]]:
+    """Return the square of a photo around a face, and the (3, 3) map from the photo's pixels to its own."""
+    box = face.box
     edge = max(box.width, box.height) * STAGE_SCALE
     zoom = STAGE_SIZE / edge
     x, y = box.centre
-    middle = np.array([x, y - 0.12 * edge])
-    matrix = np.eye(3)
-    matrix[:2, :2] *= zoom
-    matrix[:2, 2] = (STAGE_SIZE - 1) / 2 - zoom * middle
+    matrix = np.diag([zoom, zoom, 1.0])
+    matrix[:2, 2] = (STAGE_SIZE - 1) / 2 - zoom * np.array([x, y - 0.12 * edge])
     flags = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
-    stage = cv2.warpAffine(mesh.picture, matrix[:2], (STAGE_SIZE, STAGE_SIZE), flags=flags, borderValue=(236, 234, 230))
-    return np.asarray(stage, np.uint8), mesh.parameters.moved(matrix)
+    stage = cv2.warpAffine(picture, matrix[:2], (STAGE_SIZE, STAGE_SIZE), flags=flags, borderValue=(236, 234, 230))
+    return np.asarray(stage, np.uint8), matrix
 
 
-def _plain(values: NDArray, *, digits: int = 4) -> list[float]:
+def plain(values: NDArray, *, digits: int = 4) -> list[float]:
+    """Return an array as rounded numbers."""
     return [round(float(value), digits) for value in values]
 
 
-def _data_url(image: Image, *, quality: int) -> str:
+def data_url(image: Image, *, quality: int) -> str:
+    """Return a picture as a JPEG inside an address."""
     return f"data:image/jpeg;base64,{base64.b64encode(encode_image(image, 'JPEG', quality=quality)).decode()}"

@@ -23,6 +23,7 @@ from studio.errors import explained, title_of
 from studio.services.examples import example_picture, examples
 from studio.services.expression import PhotoReading, read_photo, tilt
 from studio.services.mesh import MeshFace, edited, measured_words, read_meshes
+from studio.services.mesh_official import NAME, OfficialFace, is_here, official_face, official_scene, write_official
 from studio.services.mesh_orders import Order, carry_out, order_of
 from studio.services.mesh_scene import borrowed, head_data, scene
 from studio.tabs.expression_photo import GPU, NO_FACE, QUICK
@@ -31,6 +32,7 @@ EMPTY = (
     '<div class="empty"><h2>A face in three dimensions</h2><p>Give a photo. Each face becomes a head that you can '
     "turn, whose expression you can change, and that you can take home.</p></div>"
 )
+OPEN = "Mien's open head"
 SLOW: dict[str, Any] = QUICK | {"concurrency_id": "mesh-files", "concurrency_limit": 1}
 
 
@@ -41,6 +43,8 @@ class Desk:
     reading: PhotoReading | None = None
     meshes: tuple[MeshFace, ...] = ()
     chosen: int = 1
+    official: OfficialFace | None = None
+    """Where the visitor chose SMIRK's official networks."""
 
     @property
     def mesh(self) -> MeshFace:
@@ -89,6 +93,7 @@ def build(context: Context) -> Doors:
                 elem_id="mesh-zone",
             )
             photo = PhotoFaces(elem_id="mesh-faces")
+            system = gr.Radio([OPEN, NAME], value=OPEN, label="Read by", visible=is_here(), elem_id="mesh-system")
             samples = Examples(examples, elem_id="mesh-examples", elem_classes="when-empty")
             lend = DropZone(
                 title="Borrow an expression",
@@ -105,11 +110,11 @@ def build(context: Context) -> Doors:
             viewer = MeshViewer(mesh_head=mesh_head, elem_id="mesh-viewer")
             line = gr.HTML(apply_default_css=False, elem_id="mesh-line")
     panel = Panel(zone, photo, status, empty, viewer, line, lend, desk)
-    _wire(panel, samples)
+    _wire(panel, samples, system)
     return Doors(inlet=Inlet(_receive, [desk], panel.outputs))
 
 
-def _wire(panel: Panel, samples: Examples) -> None:
+def _wire(panel: Panel, samples: Examples, system: gr.Radio) -> None:
     brake = gr.State(Brake())
 
     @explained
@@ -127,9 +132,14 @@ def _wire(panel: Panel, samples: Examples) -> None:
         yield _show(*example_picture(str(event.name)))
 
     @explained
-    def pick(event: gr.EventData, now: Desk) -> tuple[Any, Any, Desk]:
-        after = replace(now, chosen=event.number)
-        return scene(after.mesh, others=after.meshes), _line(after.mesh), after
+    def pick(event: gr.EventData, chosen: str, now: Desk) -> tuple[Any, Any, Desk]:
+        return _seen_by(chosen, replace(now, chosen=event.number))
+
+    @explained
+    def switch(chosen: str, now: Desk) -> tuple[Any, Any, Desk]:
+        if not now.meshes or (chosen != NAME and now.official is None):
+            return gr.skip(), gr.skip(), now
+        return _seen_by(chosen, now)
 
     @explained
     def lend(uploads: list[Upload], now: Desk) -> tuple[Any, Any]:
@@ -151,7 +161,10 @@ def _wire(panel: Panel, samples: Examples) -> None:
     for event in events:
         refused = (folded(False), note("Nothing was read", "Choose another photo."))
         event.failure(lambda refused=refused: refused, None, [panel.zone, panel.status], **QUICK)
-    panel.photo.pick(pick, [panel.desk], [panel.viewer, panel.line, panel.desk], **QUICK)
+    shown = [panel.viewer, panel.line, panel.desk]
+    panel.photo.pick(pick, [system, panel.desk], shown, **QUICK)
+    for event in (system.input, *(event.success for event in events)):
+        event(switch, [system, panel.desk], shown, **GPU)
     lent = panel.lend.submit(lend, [panel.lend, panel.desk], [panel.lend, panel.viewer], **GPU)
     lent.failure(lambda: folded(True), None, [panel.lend], **QUICK)
     panel.viewer.save(save, [panel.desk, brake], [panel.viewer, panel.status], **SLOW)
@@ -175,6 +188,16 @@ def _show(image: Image, name: str, *, chosen: int = 1) -> tuple[Any, ...]:
     return folded(True), picked, "", "", gr.update(value=shown, lent=None, file=None), _line(desk.mesh), lend, desk
 
 
+def _seen_by(chosen: str, now: Desk) -> tuple[Any, Any, Desk]:
+    """Show the chosen face by the open head or, where its files are here, by SMIRK's official networks."""
+    if chosen != NAME or now.reading is None:
+        after = replace(now, official=None)
+        return scene(after.mesh, others=after.meshes), _line(after.mesh), after
+    face = official_face(now.reading, now.chosen)
+    line = quiet_line(NAME, f"shape {face.milliseconds:.0f} ms", "turned and taken home, not edited")
+    return official_scene(face), line, replace(now, official=face)
+
+
 def _line(mesh: MeshFace) -> str:
     ran = (
         f"Own weights {mesh.backend}" if mesh.backend.startswith("smirk") else "Open head, fitted to the own landmarks"
@@ -188,6 +211,10 @@ def _receive(carried: CarriedFace, now: Desk) -> tuple[Any, ...]:
 
 def _save(order: Order, now: Desk, stopper: Brake) -> Iterator[tuple[Any, Any]]:
     mesh = now.mesh
+    if now.official is not None:
+        made = write_official(now.official, order)
+        yield handed_over(Download(f"face-{made.suffix}", made.media_type, made.content)), ""
+        return
     done = None
     for step in carry_out(mesh, edited(mesh, order.expression), order):
         if stopper.pulled:

@@ -25,9 +25,11 @@ VIEWER = "document.querySelector('.mesh-viewer')"
 
 def opened(visitors: Visitors, **size: int) -> Any:
     page = visitors.open(**size)
-    if not page.is_visible("[role=tab]:text-is('Mesh')"):  # on a phone the last tabs lie in a menu
+    if page.is_visible("[role=tab]:text-is('Mesh')"):
+        page.click("[role=tab]:text-is('Mesh')")
+    else:  # on a phone the last tabs lie in a menu
         page.click(".overflow-menu > button >> visible=true")
-    page.click("button:text-is('Mesh') >> visible=true")
+        page.click(".overflow-dropdown button:text-is('Mesh') >> visible=true")
     page.wait_for_selector("#mesh-zone .drop-zone")
     return page
 

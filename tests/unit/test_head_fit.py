@@ -1,4 +1,4 @@
-"""Laying the open head over landmarks: what was put in comes out, mirrored faces give mirrored heads, time is filtered."""
+"""Laying the open head over landmarks: what went in comes out, a mirrored face mirrors its head, time is filtered."""
 
 from __future__ import annotations
 
