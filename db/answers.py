@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, RowMapping, Select, func, select, update
+from collections.abc import Sequence
+from typing import Any
 
-from db.compare_schema import Answer, Assignment, Project, Triplet
+from sqlalchemy import Connection, Row, RowMapping, Select, func, or_, select, update
+
+from db.compare_schema import Answer, Assignment, Candidate, Project, Triplet
 from db.connected import Connected, now_ms
 from db.errors import LeaseLost, NotThere, WrongShape
 from db.people import locked_annotator
@@ -26,13 +29,14 @@ class Answers(Connected):
         with self._write() as connection:
             locked_annotator(connection, annotator_id)
             question = self._own_question(connection, annotator_id, answer.assignment_id)
-            _check(answer, question)
-            known = _known(connection, answer) or connection.scalar(_standing(answer.assignment_id))
+            _check(answer, question, _further(connection, question))
+            before = connection.execute(_said(answer)).all()
+            known = _known(before, answer)
             if known is not None:
                 return _outcome(known, question, stored=False)
             if question["state"] == "lost":
                 self._take_again(connection, question)
-            new = self._append(connection, annotator_id, question, answer)
+            new = self._append(connection, annotator_id, question, answer, last=before[-1] if before else None)
             connection.execute(update(Assignment).where(Assignment.id == question["id"]).values(state="answered"))
             return _outcome(new, question, stored=True)
 
@@ -43,11 +47,10 @@ class Answers(Connected):
         """
         with self._write() as connection:
             locked_annotator(connection, annotator_id)
-            before = connection.execute(
-                select(Answer.assignment_id).where(Answer.client_key == client_key)
-            ).one_or_none()
-            if before is not None:
-                return int(before.assignment_id)
+            sent = select(Answer.assignment_id).where(Answer.client_key == client_key)
+            done = connection.execute(sent).one_or_none()
+            if done is not None:
+                return int(done.assignment_id)
             last = connection.execute(
                 select(Answer.assignment_id)
                 .where(Answer.annotator_id == annotator_id, Answer.project_id == project_id)
@@ -58,7 +61,9 @@ class Answers(Connected):
             if last is None:
                 return None
             question = self._own_question(connection, annotator_id, last.assignment_id)
-            self._append(connection, annotator_id, question, NewAnswer(last.assignment_id, "undo", client_key))
+            undo = NewAnswer(last.assignment_id, "undo", client_key)
+            before = connection.execute(_said(undo)).all()[-1]
+            self._append(connection, annotator_id, question, undo, last=before)
             lease = connection.scalar(select(Project.lease_ms).where(Project.id == project_id)) or 0
             values = {"state": "leased", "expires_ms": now_ms() + lease}
             connection.execute(update(Assignment).where(Assignment.id == last.assignment_id).values(values))
@@ -98,14 +103,21 @@ class Answers(Connected):
         if question["counted"] and not take_place(connection, question["triplet_id"]):
             raise LeaseLost("others have answered this question while you were away; here is the next one")
 
-    def _append(self, connection: Connection, annotator_id: int, question: RowMapping, answer: NewAnswer) -> int:
-        before = select(Answer.id, Answer.revision).where(Answer.assignment_id == question["id"])
-        last = connection.execute(before.order_by(Answer.revision.desc()).limit(1)).one_or_none()
+    def _append(
+        self,
+        connection: Connection,
+        annotator_id: int,
+        question: RowMapping,
+        answer: NewAnswer,
+        *,
+        last: Row[Any] | None,
+    ) -> int:
         values = {
             "project_id": question["project_id"], "assignment_id": question["id"],
             "triplet_id": question["triplet_id"], "annotator_id": annotator_id,
             "revision": last.revision + 1 if last else 0, "choice": answer.choice, "face_id": answer.face_id,
-            "reason": answer.reason, "response_ms": answer.response_ms, "client": answer.client,
+            "second_face_id": answer.second_face_id, "reason": answer.reason, "response_ms": answer.response_ms,
+            "client": answer.client,
             "client_key": answer.client_key, "created_ms": now_ms(),
         }  # fmt: skip
         new = int(connection.execute(self._insert(Answer).values(values).returning(Answer.id)).scalar_one())
@@ -114,28 +126,42 @@ class Answers(Connected):
         return new
 
 
-def _check(answer: NewAnswer, question: RowMapping) -> None:
+def _check(answer: NewAnswer, question: RowMapping, further: Sequence[int]) -> None:
     if answer.choice not in CHOICES:
         raise WrongShape(f"an answer is one of {', '.join(sorted(CHOICES))}, not {answer.choice!r}")
-    offered = {question["face_2_id"], question["face_3_id"]}
+    offered = {question["face_2_id"], question["face_3_id"], *further}
     if question["mode"] == "odd_one_out":
         offered.add(question["face_1_id"])
     if (answer.choice == "face") != (answer.face_id in offered):
         raise WrongShape(f"face {answer.face_id} cannot answer question {question['id']}")
+    two = answer.choice == "face" and question["mode"] == "grid"
+    if two != (answer.second_face_id in offered - {answer.face_id}):
+        raise WrongShape(f"face {answer.second_face_id} cannot be the second answer to question {question['id']}")
 
 
-def _known(connection: Connection, answer: NewAnswer) -> int | None:
-    query = select(Answer.id, Answer.assignment_id).where(Answer.client_key == answer.client_key)
-    row = connection.execute(query).one_or_none()
-    if row is not None and row.assignment_id != answer.assignment_id:
-        raise WrongShape(f"the key {answer.client_key!r} belongs to another answer")
-    return row.id if row is not None else None
+def _said(answer: NewAnswer) -> Select[Any]:
+    """What was said to the same question, oldest first, and whatever came under the same key."""
+    columns = (Answer.id, Answer.assignment_id, Answer.revision, Answer.choice, Answer.client_key,
+               Answer.superseded_by_id)  # fmt: skip
+    same = or_(Answer.assignment_id == answer.assignment_id, Answer.client_key == answer.client_key)
+    return select(*columns).where(same).order_by(Answer.revision)
 
 
-def _standing(assignment_id: int) -> Select[int]:
-    return select(Answer.id).where(
-        Answer.assignment_id == assignment_id, Answer.superseded_by_id.is_(None), Answer.choice != "undo"
-    )
+def _known(before: Sequence[Row[Any]], answer: NewAnswer) -> int | None:
+    """Return the answer that this press made already, or that stands; raises WrongShape for another one's key."""
+    for row in before:
+        if row.client_key == answer.client_key:
+            if row.assignment_id != answer.assignment_id:
+                raise WrongShape(f"the key {answer.client_key!r} belongs to another answer")
+            return int(row.id)
+    standing = [row.id for row in before if row.superseded_by_id is None and row.choice != "undo"]
+    return int(standing[0]) if standing else None
+
+
+def _further(connection: Connection, question: RowMapping) -> Sequence[int]:
+    if question["mode"] != "grid":
+        return ()
+    return connection.scalars(select(Candidate.face_id).where(Candidate.triplet_id == question["triplet_id"])).all()
 
 
 def _outcome(answer_id: int, question: RowMapping, *, stored: bool) -> AnswerOutcome:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
+from db.compare_schema import Candidate, Triplet
 from db.connected import Connected, now_ms
 from db.errors import NotThere, WrongShape
 from db.schema import Deletion, Face, Gallery, Picture, Vector
@@ -126,6 +127,8 @@ class Galleries(Connected):
             sha256 = connection.execute(select(Face.sha256).where(Face.id == face_id)).one_or_none()
             if sha256 is None:
                 raise NotThere(f"there is no face {face_id}; it may have been deleted")
+            grids = select(Candidate.triplet_id).where(Candidate.face_id == face_id)
+            connection.execute(delete(Triplet).where(Triplet.id.in_(grids)))  # three-face questions go with the face
             connection.execute(delete(Face).where(Face.id == face_id))
             still_used = select(Face.id).where(Face.sha256 == Picture.sha256).exists()
             connection.execute(delete(Picture).where(Picture.sha256 == sha256[0], ~still_used))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import func, literal_column, select, update
+from sqlalchemy import Connection, func, literal_column, select, update
 
-from db.compare_schema import Assignment, EvaluationFace, Project, Triplet
+from db.compare_schema import Assignment, Candidate, EvaluationFace, Project, Triplet
 from db.connected import Connected, now_ms
 from db.errors import AlreadyThere, NotThere
 from db.types import NewProject, NewTriplet, Progress, ProjectRow
 
 RANKS = 2**62
+KEYS_AT_ONCE = 500
 LEASED = Assignment.state == literal_column("'leased'")
 """Spelled out, because SQLite uses the index of leases only where it can see the word."""
 
@@ -21,15 +22,21 @@ LEASED = Assignment.state == literal_column("'leased'")
 class Projects(Connected):
     """The part of the store that keeps what shall be asked."""
 
-    def add_project(self, project: NewProject, *, evaluation_faces: Iterable[int] = ()) -> ProjectRow:
-        """Add a project and the faces it keeps out of training; raises AlreadyThere when the name is taken."""
+    def add_project(
+        self, project: NewProject, *, evaluation_faces: Mapping[int, str] | Iterable[int] = ()
+    ) -> ProjectRow:
+        """Add a project and the faces it keeps out of training, with the part of each where they are in two parts.
+
+        Raises AlreadyThere when the name is taken.
+        """
+        parts = evaluation_faces if isinstance(evaluation_faces, Mapping) else dict.fromkeys(evaluation_faces, "report")
         values = asdict(project) | {"state": "open", "created_ms": now_ms()}
         with self._write() as connection:
             insert = self._insert(Project).values(values).on_conflict_do_nothing().returning(Project.id)
             new = connection.scalar(insert)
             if new is None:
                 raise AlreadyThere(f"there is a project called {project.name!r}")
-            rows = [{"project_id": new, "face_id": int(face_id)} for face_id in evaluation_faces]
+            rows = [{"project_id": new, "face_id": int(face_id), "part": part} for face_id, part in parts.items()]
             if rows:
                 connection.execute(self._insert(EvaluationFace).on_conflict_do_nothing(), rows)
         return self.project(project.name)
@@ -54,9 +61,11 @@ class Projects(Connected):
         with self._write() as connection:
             connection.execute(update(Project).where(Project.id == project_id).values(state=state))
 
-    def evaluation_faces(self, project_id: int) -> set[int]:
-        """Return the faces kept out of training."""
+    def evaluation_faces(self, project_id: int, *, part: str | None = None) -> set[int]:
+        """Return the faces kept out of training, or those of them that `decide`, or on which figures `report`."""
         query = select(EvaluationFace.face_id).where(EvaluationFace.project_id == project_id)
+        if part is not None:
+            query = query.where(EvaluationFace.part == part)
         with self._read() as connection:
             return {int(face_id) for face_id in connection.scalars(query)}
 
@@ -70,6 +79,7 @@ class Projects(Connected):
                 "kind": triplet.kind, "purpose": triplet.purpose, "sampler": triplet.sampler, "score": triplet.score,
                 "model_run_id": triplet.model_run_id, "gold_face_id": triplet.gold_face_id,
                 "explanation": triplet.explanation, "wanted": triplet.wanted, "taken": 0,
+                "model_version": triplet.model_version,
                 "rank": secrets.randbelow(RANKS), "created_ms": made,
             }
             for triplet in triplets
@@ -80,7 +90,21 @@ class Projects(Connected):
         with self._write() as connection:
             before = connection.scalar(count) or 0
             connection.execute(self._insert(Triplet).on_conflict_do_nothing(), rows)
+            self._add_candidates(connection, project_id, [triplet for triplet in triplets if triplet.more_faces])
             return (connection.scalar(count) or 0) - before
+
+    def _add_candidates(self, connection: Connection, project_id: int, grids: Sequence[NewTriplet]) -> None:
+        places = {grid.key or key_of(grid): grid.more_faces for grid in grids}
+        for start in range(0, len(grids), KEYS_AT_ONCE):
+            keys = list(places)[start : start + KEYS_AT_ONCE]
+            mine = select(Triplet.id, Triplet.key).where(Triplet.project_id == project_id, Triplet.key.in_(keys))
+            rows = [
+                {"triplet_id": triplet_id, "place": place, "face_id": face_id}
+                for triplet_id, key in connection.execute(mine)
+                for place, face_id in enumerate(places[key], start=4)
+            ]
+            if rows:
+                connection.execute(self._insert(Candidate).on_conflict_do_nothing(), rows)
 
     def count_waiting(self, project_id: int, *, at_most: int = 1000) -> int:
         """Return how many questions still want answers; stops counting at `at_most`."""
@@ -134,6 +158,6 @@ class Projects(Connected):
 
 def key_of(triplet: NewTriplet) -> str:
     """Return what tells a question from others: its mode and faces, in any order but for the head's."""
-    faces = list(triplet.faces)
+    faces = [*triplet.faces, *triplet.more_faces]
     ordered = sorted(faces) if triplet.mode == "odd_one_out" else [faces[0], *sorted(faces[1:])]
     return f"{triplet.mode}:{'-'.join(map(str, ordered))}"

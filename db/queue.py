@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select, update
 
-from db.compare_schema import Assignment, Project, Triplet
+from db.compare_schema import Assignment, Candidate, Project, Triplet
 from db.connected import Connected, now_ms
 from db.errors import NotAllowed, NotThere
 from db.people import locked_annotator
@@ -16,8 +18,6 @@ from db.types import AnnotatorRow, ProjectRow, Question
 REPEAT_AFTER = 20
 """Answers between a question and its designed repeat."""
 EXPIRED_AT_ONCE = 200
-ORDERS = ("123", "132", "213", "231", "312", "321")
-HEAD_ORDERS = ("123", "132")
 
 _chance = random.SystemRandom()
 
@@ -57,40 +57,45 @@ class Queue(Connected):
             _lose(connection, late.with_for_update(skip_locked=True, key_share=True, of=Assignment))
 
     def _renew(self, connection: Connection, project: ProjectRow, person: AnnotatorRow, count: int) -> list[Question]:
+        """Return what the person holds, and take again what they lost and nobody else has answered since."""
         mine = and_(Assignment.project_id == project.id, Assignment.annotator_id == person.id)
-        until = now_ms() + project.lease_ms
-        connection.execute(update(Assignment).where(mine, Assignment.state == "leased").values(expires_ms=until))
-        lost = select(Assignment.id, Assignment.triplet_id, Assignment.counted).join(
-            Triplet, Triplet.id == Assignment.triplet_id
-        )
-        free = (~Assignment.counted) | (Triplet.taken < Triplet.wanted)
-        again = lost.where(mine, Assignment.state == "lost", free).order_by(Assignment.triplet_id)
-        for row in connection.execute(again).all():
+        now = now_ms()
+        until = now + project.lease_ms
+        open_ones = _questions().where(mine, Assignment.state.in_(["leased", "lost"])).order_by(Assignment.id)
+        rows = connection.execute(open_ones).all()
+        held = [row for row in rows if row.state == "leased"]
+        if any(row.expires_ms < now + project.lease_ms // 2 for row in held):  # not at every look
+            connection.execute(update(Assignment).where(mine, Assignment.state == "leased").values(expires_ms=until))
+        lost = [row for row in rows if row.state == "lost" and (not row.counted or row.taken < row.wanted)]
+        for row in sorted(lost, key=lambda row: int(row.triplet_id)):
             if not row.counted or take_place(connection, row.triplet_id):
                 revived = update(Assignment).where(Assignment.id == row.id)
                 connection.execute(revived.values(state="leased", expires_ms=until))
-        query = _questions().where(mine, Assignment.state == "leased").order_by(Assignment.id).limit(count)
-        return [_question(row) for row in connection.execute(query)]
+                held.append(row)
+        first = sorted(held, key=lambda row: int(row.id))[:count]
+        further = _further(connection, [row.triplet_id for row in first if row.mode == "grid"])
+        return [
+            Question(row.id, row.triplet_id, row.mode, (*row[-3:], *further.get(row.triplet_id, ())),
+                     row.display_order, row.purpose)
+            for row in first
+        ]  # fmt: skip
 
     def _lease_one(self, connection: Connection, project: ProjectRow, person: AnnotatorRow) -> Question | None:
         for purpose in self._purposes(connection, project, person):
             if purpose == "repeat":
-                triplet_id = _to_repeat(connection, project, person)
+                triplet = _to_repeat(connection, project, person)
             elif purpose == "work":
-                triplet_id = self._work(connection, project, person)
+                triplet = self._work(connection, project, person)
             else:
-                triplet_id = _for_everybody(connection, project, person, purpose)
-            if triplet_id is not None:
-                return self._assign(connection, project, person, triplet_id, purpose)
+                unseen = _unseen(project, person).where(Triplet.purpose == purpose)
+                triplet = connection.execute(unseen).one_or_none()
+            if triplet is not None:
+                return self._assign(connection, project, person, triplet, purpose)
         return None
 
     def _purposes(self, connection: Connection, project: ProjectRow, person: AnnotatorRow) -> tuple[str, ...]:
         """What to try for the next question, best first."""
-        shown = select(func.count()).where(
-            Assignment.project_id == project.id, Assignment.annotator_id == person.id,
-            Assignment.purpose == "qualification",
-        )  # fmt: skip
-        if (connection.scalar(shown) or 0) < project.qualification:
+        if project.qualification and self._still_qualifies(connection, project, person):
             return ("qualification", "work")
         draw = _chance.random()
         if draw < project.gold_share:
@@ -99,7 +104,14 @@ class Queue(Connected):
             return ("repeat", "work")
         return ("work",)
 
-    def _work(self, connection: Connection, project: ProjectRow, person: AnnotatorRow) -> int | None:
+    def _still_qualifies(self, connection: Connection, project: ProjectRow, person: AnnotatorRow) -> bool:
+        shown = select(func.count()).where(
+            Assignment.project_id == project.id, Assignment.annotator_id == person.id,
+            Assignment.purpose == "qualification",
+        )  # fmt: skip
+        return (connection.scalar(shown) or 0) < project.qualification
+
+    def _work(self, connection: Connection, project: ProjectRow, person: AnnotatorRow) -> Row[Any] | None:
         """Take a place in a question that wants answers; goes on from this person's last place in the queue."""
         last = connection.scalar(
             select(Assignment.rank)
@@ -112,25 +124,35 @@ class Queue(Connected):
         if last is not None:
             places = [Triplet.rank > last, Triplet.rank < last]
         for place in places:
-            while (triplet_id := connection.scalar(_waiting(project, person).where(place))) is not None:
-                if person.role == "visitor" or take_place(connection, triplet_id):
-                    return int(triplet_id)
+            waiting = _waiting(project, person).where(place)
+            while (triplet := connection.execute(waiting).one_or_none()) is not None:
+                if person.role == "visitor" or take_place(connection, triplet.id):
+                    return triplet
         return None
 
     def _assign(
-        self, connection: Connection, project: ProjectRow, person: AnnotatorRow, triplet_id: int, purpose: str
+        self, connection: Connection, project: ProjectRow, person: AnnotatorRow, triplet: Row[Any], purpose: str
     ) -> Question:
-        triplet = connection.execute(select(Triplet.rank, Triplet.mode).where(Triplet.id == triplet_id)).one()
+        further = _further(connection, [triplet.id]).get(triplet.id, ()) if triplet.mode == "grid" else ()
+        order = _display_order(triplet.mode, faces=3 + len(further))
         now = now_ms()
         values = {
-            "project_id": project.id, "triplet_id": triplet_id, "annotator_id": person.id,
+            "project_id": project.id, "triplet_id": triplet.id, "annotator_id": person.id,
             "pass_number": int(purpose == "repeat"), "purpose": purpose,
-            "counted": purpose == "work" and person.role != "visitor",
-            "display_order": _chance.choice(HEAD_ORDERS if triplet.mode == "head_two" else ORDERS),
+            "counted": purpose == "work" and person.role != "visitor", "display_order": order,
             "state": "leased", "rank": triplet.rank, "leased_ms": now, "expires_ms": now + project.lease_ms,
         }  # fmt: skip
         new = connection.execute(self._insert(Assignment).values(values).returning(Assignment.id)).scalar_one()
-        return _question(connection.execute(_questions().where(Assignment.id == new)).one())
+        return Question(int(new), triplet.id, triplet.mode, (*triplet[-3:], *further), order, purpose)
+
+
+def _display_order(mode: str, *, faces: int) -> str:
+    """Return which face stands where; a head stays in its place."""
+    places = [str(place) for place in range(1, faces + 1)]
+    heads = 0 if mode == "odd_one_out" else 1
+    moved = places[heads:]
+    _chance.shuffle(moved)
+    return "".join([*places[:heads], *moved])
 
 
 def _open_project(connection: Connection, project_id: int) -> ProjectRow:
@@ -168,39 +190,47 @@ def take_place(connection: Connection, triplet_id: int) -> bool:
     return bool(connection.execute(free.values(taken=Triplet.taken + 1)).rowcount)
 
 
-def _unseen(project: ProjectRow, person: AnnotatorRow) -> Select[int]:
+def _unseen(project: ProjectRow, person: AnnotatorRow) -> Select[Any]:
     seen = select(Assignment.id).where(Assignment.triplet_id == Triplet.id, Assignment.annotator_id == person.id)
-    query = select(Triplet.id).where(Triplet.project_id == project.id, ~seen.exists())
+    query = select(*_FACES).where(Triplet.project_id == project.id, ~seen.exists())
     return query.order_by(Triplet.rank).limit(1)
 
 
-def _waiting(project: ProjectRow, person: AnnotatorRow) -> Select[int]:
+def _waiting(project: ProjectRow, person: AnnotatorRow) -> Select[Any]:
     query = _unseen(project, person).where(Triplet.taken < Triplet.wanted)
     return query if person.role == "visitor" else query.with_for_update(skip_locked=True, key_share=True, of=Triplet)
 
 
-def _for_everybody(connection: Connection, project: ProjectRow, person: AnnotatorRow, purpose: str) -> int | None:
-    found = connection.scalar(_unseen(project, person).where(Triplet.purpose == purpose))
-    return int(found) if found is not None else None
-
-
-def _to_repeat(connection: Connection, project: ProjectRow, person: AnnotatorRow) -> int | None:
+def _to_repeat(connection: Connection, project: ProjectRow, person: AnnotatorRow) -> Row[Any] | None:
     """Choose one of the questions this person answered a while ago and has not been asked again."""
     mine = [Assignment.project_id == project.id, Assignment.annotator_id == person.id]
     recent = select(Assignment.triplet_id).where(*mine, Assignment.purpose == "work", Assignment.state == "answered")
-    again = set(connection.scalars(select(Assignment.triplet_id).where(*mine, Assignment.pass_number == 1)))
-    window = connection.scalars(recent.order_by(Assignment.id.desc()).offset(REPEAT_AFTER).limit(200))
+    window = connection.scalars(recent.order_by(Assignment.id.desc()).offset(REPEAT_AFTER).limit(200)).all()
+    asked = select(Assignment.triplet_id).where(*mine, Assignment.pass_number == 1, Assignment.triplet_id.in_(window))
+    again = set(connection.scalars(asked))
     candidates = [triplet_id for triplet_id in window if triplet_id not in again]
-    return int(_chance.choice(candidates)) if candidates else None
+    if not candidates:
+        return None
+    return connection.execute(select(*_FACES).where(Triplet.id == _chance.choice(candidates))).one()
 
 
-def _questions() -> Select[int, int, str, int, int, int, str, str]:
+def _questions() -> Select[Any]:
     return select(
-        Assignment.id, Assignment.triplet_id, Triplet.mode, Triplet.face_1_id, Triplet.face_2_id, Triplet.face_3_id,
-        Assignment.display_order, Assignment.purpose,
+        Assignment.id, Assignment.triplet_id, Triplet.mode, Assignment.display_order, Assignment.purpose,
+        Assignment.state, Assignment.expires_ms, Assignment.counted, Triplet.taken, Triplet.wanted,
+        Triplet.face_1_id, Triplet.face_2_id, Triplet.face_3_id,
     ).join(Triplet, Triplet.id == Assignment.triplet_id)  # fmt: skip
 
 
-def _question(row: Row[int, int, str, int, int, int, str, str]) -> Question:
-    assignment_id, triplet_id, mode, first, second, third, order, purpose = row
-    return Question(assignment_id, triplet_id, mode, (first, second, third), order, purpose)
+def _further(connection: Connection, triplet_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
+    """Return the fourth to ninth face of questions in mode grid."""
+    if not triplet_ids:
+        return {}
+    query = select(Candidate.triplet_id, Candidate.face_id).where(Candidate.triplet_id.in_(triplet_ids))
+    found: dict[int, tuple[int, ...]] = {}
+    for triplet_id, face_id in connection.execute(query.order_by(Candidate.triplet_id, Candidate.place)):
+        found[triplet_id] = (*found.get(triplet_id, ()), face_id)
+    return found
+
+
+_FACES = (Triplet.id, Triplet.rank, Triplet.mode, Triplet.face_1_id, Triplet.face_2_id, Triplet.face_3_id)

@@ -26,6 +26,8 @@ LADDER = (("diagonal", ENOUGH), ("low_rank", 1500), ("full", 8000))
 """Head and the number of answers from which it may be tried."""
 ANCHORS = (0.1, 2.0)
 FOLDS = 3
+OUT_OF_QUESTION = 1e3
+"""A squared distance no two unit vectors have."""
 MARGINS = (0.1, 0.2, 0.2, 0.2)
 """FEC's hinge by kind: one-class, two-class, three-class, unknown."""
 
@@ -168,7 +170,7 @@ def bootstrap_heads(
 
 def calibrated_temperature(vectors: Vectors, comparisons: Comparisons) -> float:
     """Return the temperature under which the untouched vectors surprise least."""
-    squared = _pair_distances(torch.from_numpy(vectors), torch.from_numpy(comparisons.places))
+    squared = _pair_distances(torch.from_numpy(vectors), torch.from_numpy(comparisons.places), _heads(comparisons))
     shares = torch.from_numpy(comparisons.shares).float()
     weights = torch.from_numpy(comparisons.votes).float()
     temperatures = np.exp(np.linspace(-2, 6, 81))
@@ -202,7 +204,7 @@ def _train(
     for _ in range(plan.steps):
         optimiser.zero_grad()
         moved = head(base)
-        squared = _pair_distances(moved, said[0])
+        squared = _pair_distances(moved, said[0], said[4])
         loss = _surprise(-head.log_temperature.exp() * squared, said[1], said[2])
         if plan.hinge:
             loss = loss + plan.hinge * _hinge(squared, said[1], said[2], said[3])
@@ -210,27 +212,40 @@ def _train(
         optimiser.step()
         if later is not None:
             with torch.no_grad():
-                logits = -head.log_temperature.exp() * _pair_distances(head(base), later[0])
+                logits = -head.log_temperature.exp() * _pair_distances(head(base), later[0], later[4])
                 curve.append(float(_surprise(logits, later[1], later[2])))
     return head.eval(), curve
 
 
-def _tensors(comparisons: Comparisons) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _tensors(comparisons: Comparisons) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     margins = torch.tensor(MARGINS)[torch.from_numpy(comparisons.kinds)]
     return (
         torch.from_numpy(comparisons.places),
         torch.from_numpy(comparisons.shares).float(),
         torch.from_numpy(comparisons.votes).float(),
         margins,
+        _heads(comparisons),
     )
 
 
-def _pair_distances(vectors: Tensor, places: Tensor) -> Tensor:
-    """(faces, dimension) unit vectors, (n, 3) -> (n, 3) squared distances; from one product where faces are few."""
+def _heads(comparisons: Comparisons) -> Tensor:
+    """(n, 3): 1 for the pair without the head, which nobody could choose."""
+    barred = torch.zeros(len(comparisons), 3)
+    if comparisons.heads is not None:
+        barred[:, 0] = torch.from_numpy(comparisons.heads).float()
+    return barred
+
+
+def _pair_distances(vectors: Tensor, places: Tensor, barred: Tensor) -> Tensor:
+    """(faces, dimension) unit vectors, (n, 3), (n, 3) -> (n, 3) squared distances, barred pairs far apart.
+
+    From one product where faces are few.
+    """
+    apart = barred * OUT_OF_QUESTION
     left, right = places[:, [1, 0, 0]], places[:, [2, 2, 1]]  # the pairs of models.triplets.PAIRS
     if len(vectors) ** 2 <= 4 * places.numel() * 16:
-        return 2 - 2 * (vectors @ vectors.T)[left, right]
-    return 2 - 2 * (vectors[left] * vectors[right]).sum(-1)
+        return apart + 2 - 2 * (vectors @ vectors.T)[left, right]
+    return apart + 2 - 2 * (vectors[left] * vectors[right]).sum(-1)
 
 
 def _surprise(logits: Tensor, shares: Tensor, weights: Tensor) -> Tensor:
@@ -249,6 +264,6 @@ def _hinge(squared: Tensor, shares: Tensor, weights: Tensor, margins: Tensor) ->
 
 def _base_loss(vectors: Vectors, comparisons: Comparisons, folds: NDArray[np.int64], fold: int) -> float:
     temperature = calibrated_temperature(vectors, comparisons.where(folds != fold))
-    places, shares, weights, _ = _tensors(comparisons.where(folds == fold))
-    squared = _pair_distances(torch.from_numpy(vectors), places)
+    places, shares, weights, _, heads = _tensors(comparisons.where(folds == fold))
+    squared = _pair_distances(torch.from_numpy(vectors), places, heads)
     return float(_surprise(-temperature * squared, shares, weights))

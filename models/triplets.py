@@ -31,6 +31,8 @@ class Comparisons:
     """(n,) votes per triplet."""
     kinds: NDArray[np.int64]
     """(n,) 0 one-class, 1 two-class, 2 three-class, 3 unknown."""
+    heads: NDArray[np.bool_] | None = None
+    """(n,) whether face 0 is a head that the others were compared with, so that it cannot be the odd one."""
 
     def __post_init__(self) -> None:
         count = len(self.places)
@@ -43,7 +45,8 @@ class Comparisons:
 
     def where(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> Comparisons:
         """Return a part, by mask or by index."""
-        return Comparisons(self.places[keep], self.shares[keep], self.votes[keep], self.kinds[keep])
+        heads = None if self.heads is None else self.heads[keep]
+        return Comparisons(self.places[keep], self.shares[keep], self.votes[keep], self.kinds[keep], heads)
 
 
 @dataclass(frozen=True)

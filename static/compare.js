@@ -22,14 +22,6 @@ const store = {
   },
 };
 
-function html(strings, ...values) {
-  const safe = (value) => String(value).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
-  const holder = document.createElement("template");
-  holder.innerHTML = strings.reduce((text, part, place) => text + (place ? safe(values[place - 1]) : "") + part, "").trim();
-  // A template belongs to a document that never decodes pictures; ours must.
-  return document.importNode(holder.content.firstElementChild, true);
-}
-
 const body = (more = {}) => ({
   token: seat?.token ?? store.get(TOKEN), project: seat?.project?.id ?? chosenProject, have: waiting.map((one) => one.assignment), ...more,
 });
@@ -41,36 +33,6 @@ async function call(name, more) {
 }
 
 // ---- painting -------------------------------------------------------------------------------------------------
-function choices(question) {
-  return question.mode === "head_two" ? question.faces.slice(1) : question.faces;
-}
-
-function build(question) {
-  const panel = html`<div class="three" role="group" aria-label="Faces"></div>`;
-  panel.classList.toggle("head-two", question.mode === "head_two");
-  const answerable = choices(question);
-  question.faces.forEach((face) => {
-    const number = answerable.indexOf(face) + 1;
-    const button = number
-      ? html`<button type="button" class="face" data-number="${number}" aria-label="Face ${number}"><kbd>${number}</kbd></button>`
-      : html`<figure class="face head"><figcaption>Which is more like this one?</figcaption></figure>`;
-    button.dataset.face = face.id;
-    if (face.src) {
-      const picture = new Image();
-      picture.alt = number ? `Face ${number} of ${answerable.length}` : "The face to compare with";
-      picture.draggable = false;
-      picture.src = face.src;
-      button.prepend(picture);
-    } else {
-      button.prepend(html`<p class="missing">This picture is missing</p>`);
-    }
-    panel.append(button);
-  });
-  question.panel = panel;
-  question.ready = Promise.all([...panel.querySelectorAll("img")].map((picture) => picture.decode().catch(() => {})));
-  return question;
-}
-
 function hold(questions) {
   const known = new Map(waiting.map((one) => [one.assignment, one]));
   waiting = questions.map((one) => known.get(one.assignment) ?? (one.faces ? build(one) : null)).filter(Boolean);
@@ -88,6 +50,7 @@ async function show() {
   await question.ready;
   if (shown !== current) return;
   root.querySelector(".arena").replaceChildren(question.panel);
+  root.querySelector("h2").textContent = question.mode === seat.project.mode ? seat.project.question : WORDS[question.mode];
   root.classList.toggle("practising", question.practice);
   requestAnimationFrame(() => requestAnimationFrame(() => {
     if (shown !== current) return;
@@ -122,9 +85,11 @@ function answer(choice, number = null, reason = null) {
   const { question, paintedAt } = shown;
   const face = number === null ? null : choices(question)[number - 1];
   if (choice === "face" && !face) return;
+  if (choice === "face" && question.mode === "grid" && !pick(question, face)) return;
+  const [first, second] = question.mode === "grid" && face ? question.picked : [face];
   performance.mark("mien-press");
   const said = {
-    assignment: question.assignment, choice, face: face?.id ?? null, reason, key: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`,
+    assignment: question.assignment, choice, face: first?.id ?? null, second: second?.id ?? null, reason, key: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`,
     response_ms: shown.interrupted ? null : Math.round(performance.now() - paintedAt),
     device: matchMedia("(pointer: coarse)").matches ? "touch" : "keyboard or mouse", version: "1",
   };
@@ -179,7 +144,8 @@ function feedback(question, face, reply) {
   const told = reply?.feedback;
   if (!told) { practice = null; shown = null; return show(); }
   question.panel.querySelector(`[data-face="${told.odd}"]`)?.classList.add("odd");
-  const words = told.right ? "Yes, this one differs most." : `The outlined face was expected. ${told.words}`;
+  const yes = question.mode === "odd_one_out" ? "Yes, this one differs most." : "Yes, this one was expected.";
+  const words = told.right ? yes : `The outlined face was expected. ${told.words}`;
   const line = html`<p class="feedback" role="status"><span>${words}</span> <button type="button" class="go">Continue <kbd>Enter</kbd></button></p>`;
   line.classList.toggle("right", told.right);
   root.querySelector(".arena").append(line);
@@ -216,7 +182,6 @@ async function undo() {
 // ---- states ---------------------------------------------------------------------------------------------------
 function work() {
   root.dataset.state = "working";
-  const two = seat.project.mode === "head_two";
   root.replaceChildren(
     html`<div class="line" aria-hidden="true"><i></i></div>`,
     html`<header><div><h2>${seat.project.question}</h2><p class="hint">${seat.project.instructions}</p></div><p class="who">${seat.person.role === "visitor" ? "Trying it out" : seat.person.name}</p></header>`,
@@ -231,7 +196,6 @@ function work() {
       <button type="button" data-act="help"><kbd>?</kbd> Help</button></div>`,
     html`<p class="counts"></p>`,
   );
-  root.classList.toggle("two", two);
   if (seat.projects.length > 1) root.querySelector(".who").append(projectChoice());
   showProgress();
   show().then(showProgress);
@@ -287,9 +251,9 @@ function welcome(reply) {
   root.dataset.state = "welcome";
   const page = html`<div class="welcome">
     <h2>${reply.project.question}</h2>
-    <p>${reply.project.instructions} You see three faces and choose the odd one out. There is no right or wrong feeling; take the time you need.</p>
+    <p>${reply.project.instructions} ${HOW[reply.project.mode]} There is no right or wrong feeling; take the time you need.</p>
     <div class="example"></div>
-    <ul><li>Keys <kbd>1</kbd> <kbd>2</kbd> <kbd>3</kbd>, clicks or taps choose a face; <kbd>0</kbd> means you can't tell.</li>
+    <ul><li>The number keys on the faces, clicks or taps choose a face; <kbd>0</kbd> means you can't tell.</li>
     <li><kbd>B</kbd> reports a bad picture, <kbd>U</kbd> takes back an answer, as many as you like.</li>
     <li>A few clear practice questions come first and tell you the expected answer.</li></ul>
     <p class="consent">${reply.consent}</p>
@@ -299,7 +263,7 @@ function welcome(reply) {
       <label>Passphrase <input name="passphrase" type="password" autocomplete="current-password" required></label>
       <button type="submit">Agree and sign in</button></form></details>
     <p class="notice" role="status"></p></div>`;
-  if (reply.example) page.querySelector(".example").append(exampleOf(reply.example));
+  if (reply.example) page.querySelector(".example").append(exampleOf(reply.example, reply.project.mode));
   page.querySelector(".try").addEventListener("click", () => enter("compare_visit", {}));
   page.querySelector("form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -309,19 +273,6 @@ function welcome(reply) {
     page.querySelector(".actions").append(button("Agree and use my Hugging Face account", () => enter("compare_hub", {})));
   }
   root.replaceChildren(page);
-}
-
-function exampleOf(example) {
-  const figure = html`<figure><div class="row"></div><figcaption>An example: the outlined face differs most.</figcaption></figure>`;
-  example.faces.forEach((face, place) => {
-    if (!face.src) return;
-    const picture = new Image();
-    picture.src = face.src;
-    picture.alt = `Example face ${place + 1}${face.id === example.odd ? ", the odd one out" : ""}`;
-    picture.classList.toggle("odd", face.id === example.odd);
-    figure.querySelector(".row").append(picture);
-  });
-  return figure;
 }
 
 async function enter(name, more) {
@@ -391,7 +342,7 @@ function badPicture() {
 
 function help() {
   const box = dialog("Keys", html`<dl>
-    <dt><kbd>1</kbd> <kbd>2</kbd> <kbd>3</kbd></dt><dd>this face has the most different expression</dd>
+    <dt><kbd>1</kbd> to <kbd>${shown?.question.mode === "grid" ? 8 : shown?.question.mode === "head_two" ? 2 : 3}</kbd></dt><dd>choose this face; of eight faces two are chosen</dd>
     <dt><kbd>0</kbd></dt><dd>can't tell</dd><dt><kbd>B</kbd></dt><dd>bad picture, with a reason</dd>
     <dt><kbd>U</kbd></dt><dd>take back the last answer, again for the one before</dd>
     <dt><kbd>Space</kbd></dt><dd>larger faces and back</dd><dt><kbd>P</kbd></dt><dd>pause; your place is kept</dd></dl>`);
@@ -414,7 +365,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && practice?.shown) { event.preventDefault(); return carryOn(); }
   if (event.key === " " && event.target.matches("button:focus-visible, a:focus-visible, [role=tab]:focus-visible")) return;
   const act = KEYS[event.key.toLowerCase()];
-  if (/^[123]$/.test(event.key)) { event.preventDefault(); answer("face", Number(event.key)); }
+  if (/^[1-8]$/.test(event.key)) { event.preventDefault(); answer("face", Number(event.key)); }
   else if (act) { event.preventDefault(); ACTS[act](); }
 });
 

@@ -17,9 +17,9 @@ PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 
 @cache
-def script(name: str) -> str:
-    """Return a component's script, with the names of the events it may trigger in front."""
-    code = (STATIC / f"{name}.js").read_text(encoding="utf-8")
+def script(*names: str) -> str:
+    """Return a component's script, of one file or several, with the names of the events it may trigger in front."""
+    code = "\n".join((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in names)
     return f"const OPEN_EVENTS = {json.dumps(open_events())};\n{code}"
 
 

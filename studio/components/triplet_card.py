@@ -1,4 +1,4 @@
-"""Three faces, one question, and the keys to answer it; the browser paints the next three before they are asked for."""
+"""Faces, one question, and the keys to answer it; the browser paints the next faces before they are asked for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TripletCard(gr.HTML):
             value="",
             html_template='<section class="compare" aria-label="Compare expressions"></section>',
             css_template=(STATIC / "compare.css").read_text(encoding="utf-8"),
-            js_on_load=script("compare"),
+            js_on_load=script("compare_faces", "compare"),
             server_functions=list(calls),
             apply_default_css=False,
             elem_id="compare",

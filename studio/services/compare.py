@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import random as chance
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,42 @@ from PIL import ImageOps
 from db.errors import AlreadyThere, NotThere, WrongShape
 from db.store import Store
 from db.types import AnnotatorRow, FaceRow, NewAnswer, NewProject, NewTriplet, PictureRow, ProjectRow, Question
-from studio.services.samplers import Pool, make_pool, nearest_triplets, obvious_triplets, random_triplets
+from studio.services import ensemble
+from studio.services.samplers import (
+    Pool,
+    as_heads,
+    grids,
+    make_pool,
+    nearest_triplets,
+    obvious_grids,
+    obvious_triplets,
+    random_triplets,
+)
 
 AHEAD = 3
 """Questions a browser holds: the one shown and those already painted behind it."""
 LOW_WATER, BATCH = 200, 600
-EVALUATION_TRIPLETS = 300
+EVALUATION_TRIPLETS = 400
 SHOWN_SIZE = 512
+PICTURES_KEPT = 1024
+PARTS = ("decide", "report")
+LEAST_IN_PART = 7
+AT_ONCE = {"random": 1.0}
+"""What somebody who waits is given: drawn in a moment."""
+LOOK_AHEAD = 0.05
+"""How often an answer looks whether the queue runs low, so that a slow sampler has time."""
+GRID_WORTH = 12
+"""Comparisons that one question with nine faces stands for."""
+QUESTIONS = {
+    "odd_one_out": NewProject.question,
+    "head_two": "Which of the two is more like the framed face in expression?",
+    "grid": "Which two are most like the framed face in expression?",
+}
+GOLD_WORDS = {
+    "odd_one_out": "Two of the faces share an expression; this one stands apart.",
+    "head_two": "This face shares its expression with the first one; the other does not.",
+    "grid": "This face shares its expression with the first one; most of the others do not.",
+}
 CROP_MARGIN = 1.5
 """How much wider than the face box a face is shown."""
 
@@ -46,15 +76,18 @@ def start_project(store: Store, project: NewProject, *, seed: int = 0) -> Projec
             f"comparing needs at least 12 faces with vectors of {project.backend}; there are {len(pool.ids)}"
         )
     rng = np.random.default_rng(seed)
-    held_out = _held_out(store, pool, project, rng)
-    made = store.add_project(project, evaluation_faces=held_out)
-    _add_gold(store, made, pool.only(set(pool.ids.tolist()) - held_out), rng)
-    refill(store, made, seed=seed + 1)  # while nothing waits: training and evaluation come mixed from the start
-    evaluation = random_triplets(pool.only(held_out), EVALUATION_TRIPLETS, rng=rng)
-    store.add_triplets(
-        made.id,
-        [_for(made, replace(triplet, purpose="evaluation", wanted=made.evaluation_overlap)) for triplet in evaluation],
-    )
+    if project.question == NewProject.question:
+        project = replace(project, question=QUESTIONS[project.mode])
+    parts = _held_out(store, pool, project, rng)
+    made = store.add_project(project, evaluation_faces=parts)
+    for part in PARTS:
+        faces = {face for face, name in parts.items() if name == part}
+        asked = random_triplets(pool.only(faces), EVALUATION_TRIPLETS // len(PARTS), rng=rng)
+        # In every mode models are judged by odd-one-out questions: figures of projects can be compared.
+        wanted = made.evaluation_overlap
+        store.add_triplets(made.id, [replace(one, purpose="evaluation", wanted=wanted) for one in asked])
+    _add_gold(store, made, pool.only(set(pool.ids.tolist()) - set(parts)), rng)
+    refill(store, made, seed=seed + 1)
     return made
 
 
@@ -85,12 +118,25 @@ def refill(store: Store, project: ProjectRow, *, seed: int | None = None) -> int
     total = sum(project.sampler_mix.values()) or 1.0
     added = 0
     for name, share in project.sampler_mix.items():
-        count = round(BATCH * share / total)
-        triplets = nearest_triplets(training, count, rng=rng) if name == "nearest" else None
-        triplets = triplets if triplets is not None else random_triplets(training, count, rng=rng)
-        wanted = [_for(project, replace(triplet, wanted=project.overlap)) for triplet in triplets]
-        added += store.add_triplets(project.id, wanted)
+        triplets = draw(store, project, training, name, round(BATCH * share / total), rng=rng)
+        added += store.add_triplets(project.id, [replace(one, wanted=project.overlap) for one in triplets])
     return added
+
+
+def draw(
+    store: Store, project: ProjectRow, pool: Pool, sampler: str, count: int, *, rng: np.random.Generator
+) -> list[NewTriplet]:
+    """Return questions as a project asks them, drawn by a sampler; `active` is random until there are answers."""
+    if project.mode == "grid":
+        return grids(pool, max(count // GRID_WORTH, 1), rng=rng)
+    triplets = None
+    if sampler == "nearest":
+        triplets = nearest_triplets(pool, count, rng=rng)
+    elif sampler == "active":
+        triplets = ensemble.active_questions(store, project, pool, count, rng=rng)
+    if triplets is None:
+        triplets = random_triplets(pool, count, rng=rng)
+    return as_heads(triplets) if project.mode == "head_two" else triplets
 
 
 def training_pool(store: Store, project: ProjectRow) -> Pool:
@@ -102,9 +148,13 @@ def training_pool(store: Store, project: ProjectRow) -> Pool:
 def serve(store: Store, seat: Seat, *, have: set[int], count: int = AHEAD) -> dict[str, Any]:
     """Return the questions this person holds, in order, with pictures for those their browser does not have."""
     questions = store.take_questions(seat.project.id, seat.person.id, count=count)
-    if len(questions) < count and refill(store, seat.project):
+    if len(questions) < count and refill(store, replace(seat.project, sampler_mix=AT_ONCE)):
         questions = store.take_questions(seat.project.id, seat.person.id, count=count)
-    return {"questions": [_payload(store, question, known=question.assignment_id in have) for question in questions]}
+    elif "active" in seat.project.sampler_mix and chance.random() < LOOK_AHEAD:
+        ensemble.in_background(seat.project.id, partial(refill, store, seat.project))
+    new = [question for question in questions if question.assignment_id not in have]
+    faces = store.faces_by_id(face for question in new for face in question.faces)
+    return {"questions": [_payload(store, question, faces if question in new else None) for question in questions]}
 
 
 def answer(store: Store, seat: Seat, said: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +163,7 @@ def answer(store: Store, seat: Seat, said: dict[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {"answer": outcome.answer_id, "stored": outcome.stored}
     if outcome.purpose == "qualification" and outcome.gold_face_id is not None:
         told["feedback"] = {
-            "right": said.get("face") == outcome.gold_face_id,
+            "right": outcome.gold_face_id in (said.get("face"), said.get("second")),
             "odd": outcome.gold_face_id,
             "words": outcome.explanation or "",
         }
@@ -131,15 +181,24 @@ def example(store: Store, project: ProjectRow) -> dict[str, Any] | None:
     if found is None:
         return None
     faces, odd = found
-    return {"faces": [_face(store, face_id) for face_id in faces], "odd": odd}
+    rows = store.faces_by_id(faces)
+    return {"faces": [_face(store, face_id, rows) for face_id in faces], "odd": odd}
 
 
-def face_picture(store: Store, face_id: int) -> str:
-    """Return a face as a data address, cut out around its box, at most 512 px; raises NotThere."""
-    face, picture = store.face(face_id), store.picture(face_id)
+def face_picture(store: Store, face: FaceRow) -> str:
+    """Return a face as a data address, cut out around its box, at most 512 px; raises NotThere.
+
+    Kept in memory for the next person; somebody who has no questions is never given one.
+    """
     box = tuple(face.box[side] for side in ("left", "top", "right", "bottom")) if face.box else None
-    content = picture.content if picture.content is not None else _file(picture)
-    return _shown(content, box)
+    known = (face.sha256, box)
+    if known not in _pictures:
+        picture = store.picture(face.id)
+        content = picture.content if picture.content is not None else _file(picture)
+        while len(_pictures) >= PICTURES_KEPT:
+            _pictures.pop(next(iter(_pictures)), None)
+        _pictures[known] = _cut_out(content, box)
+    return _pictures[known]
 
 
 def _file(picture: PictureRow) -> bytes:
@@ -149,8 +208,10 @@ def _file(picture: PictureRow) -> bytes:
     return path.read_bytes()
 
 
-@lru_cache(maxsize=1024)
-def _shown(content: bytes, box: tuple[float, ...] | None) -> str:
+_pictures: dict[tuple[str | None, tuple[float, ...] | None], str] = {}
+
+
+def _cut_out(content: bytes, box: tuple[float, ...] | None) -> str:
     with Pillow.open(io.BytesIO(content)) as opened:
         picture = ImageOps.exif_transpose(opened).convert("RGB")
     if box is not None:
@@ -167,13 +228,14 @@ def _shown(content: bytes, box: tuple[float, ...] | None) -> str:
 
 def _read_answer(said: dict[str, Any]) -> NewAnswer:
     try:
-        face = said.get("face")
+        face, second = said.get("face"), said.get("second")
         response = said.get("response_ms")
         return NewAnswer(
             assignment_id=int(said["assignment"]),
             choice=str(said["choice"]),
             client_key=str(said["key"])[:120],
             face_id=int(face) if face is not None else None,
+            second_face_id=int(second) if second is not None else None,
             reason=str(said["reason"])[:400] if said.get("reason") else None,
             response_ms=max(0, min(int(response), 3_600_000)) if response is not None else None,
             client={name: str(said[name])[:200] for name in ("device", "version") if name in said} or None,
@@ -182,24 +244,23 @@ def _read_answer(said: dict[str, Any]) -> NewAnswer:
         raise WrongShape(f"this answer cannot be read: {error}") from error
 
 
-def _payload(store: Store, question: Question, *, known: bool) -> dict[str, Any]:
+def _payload(store: Store, question: Question, faces: dict[int, FaceRow] | None) -> dict[str, Any]:
+    """Return a question; its pictures only where `faces` are given, since the browser keeps those it has."""
     base = {
         "assignment": question.assignment_id,
         "mode": question.mode,
         "practice": question.purpose == "qualification",
     }
-    return base if known else base | {"faces": [_face(store, face_id) for face_id in question.faces_shown]}
+    if faces is None:
+        return base
+    return base | {"faces": [_face(store, face_id, faces) for face_id in question.faces_shown]}
 
 
-def _face(store: Store, face_id: int) -> dict[str, Any]:
+def _face(store: Store, face_id: int, faces: dict[int, FaceRow]) -> dict[str, Any]:
     try:
-        return {"id": face_id, "src": face_picture(store, face_id)}
-    except (NotThere, OSError):
+        return {"id": face_id, "src": face_picture(store, faces[face_id])}
+    except (KeyError, NotThere, OSError):
         return {"id": face_id, "src": None}
-
-
-def _for(project: ProjectRow, triplet: NewTriplet) -> NewTriplet:
-    return replace(triplet, mode=project.mode)
 
 
 def _pool(store: Store, gallery_id: int, backend: str) -> Pool:
@@ -207,20 +268,25 @@ def _pool(store: Store, gallery_id: int, backend: str) -> Pool:
     return make_pool(store.faces(gallery_id, with_picture=True), ids, vectors)
 
 
-def _held_out(store: Store, pool: Pool, project: NewProject, rng: np.random.Generator) -> set[int]:
-    """Choose evaluation faces: whole identities where they are known, about the asked share of faces."""
+def _held_out(store: Store, pool: Pool, project: NewProject, rng: np.random.Generator) -> dict[int, str]:
+    """Choose evaluation faces, about the asked share of all, and the part of each; identities stay together.
+
+    One part decides whether a model is put into use, the other says how good it is: a figure that also decided
+    would flatter.
+    """
     rows = store.faces_by_id(pool.ids.tolist())
     people: dict[str, list[int]] = {}
     for face_id, face in rows.items():
         people.setdefault(_person(face), []).append(face_id)
     names = sorted(people)
     rng.shuffle(names)
-    chosen: set[int] = set()
+    chosen: dict[str, list[int]] = {part: [] for part in PARTS}
     for name in names:
-        if len(chosen) >= max(project.evaluation_share * len(rows), 9):
+        part = min(PARTS, key=lambda one: len(chosen[one]))
+        if len(chosen[part]) >= max(project.evaluation_share * len(rows) / len(PARTS), LEAST_IN_PART):
             break
-        chosen.update(people[name])
-    return chosen
+        chosen[part] += people[name]
+    return {face_id: part for part, faces in chosen.items() for face_id in faces}
 
 
 def _person(face: FaceRow) -> str:
@@ -228,8 +294,14 @@ def _person(face: FaceRow) -> str:
 
 
 def _add_gold(store: Store, project: ProjectRow, pool: Pool, rng: np.random.Generator) -> None:
-    clear = obvious_triplets(pool, project.qualification * 4 + 40, rng=rng)
-    words = "Two of the faces share an expression; this one stands apart."
+    count = project.qualification * 4 + 40
+    if project.mode == "grid":
+        clear = obvious_grids(pool, count, rng=rng)
+    else:
+        clear = obvious_triplets(pool, count, rng=rng)
+    if project.mode == "head_two":
+        clear = as_heads(clear)
+    words = GOLD_WORDS[project.mode]
     for place, triplet in enumerate(clear):
         purpose = "qualification" if place % 3 == 0 and place < project.qualification * 3 else "gold"
-        store.add_triplets(project.id, [_for(project, replace(triplet, purpose=purpose, explanation=words))])
+        store.add_triplets(project.id, [replace(triplet, purpose=purpose, explanation=words)])

@@ -25,6 +25,7 @@ Vectors = NDArray[np.float32]
 SURE, SURE_OVER_FACES = 0.95, 0.8
 """Share of paired resamples, of triplets and of faces, in which a new model must beat the one in use to replace it."""
 LEARNING_PARTS = (1 / 8, 1 / 4, 1 / 2)
+PARTS = ("decide", "report")
 KIND_WORDS = ("one_class", "two_class", "three_class")
 
 
@@ -35,7 +36,10 @@ class Lesson:
     face_ids: list[int]
     vectors: Vectors
     training: Comparisons
+    deciding: Comparisons
+    """Evaluation questions that decide whether a model is put into use."""
     evaluation: Comparisons
+    """Those on which its figures are reported; about other faces, unless the project is older than the two parts."""
     ballots: Ballots
     """The answers to evaluation questions, one by one."""
 
@@ -49,9 +53,15 @@ def collect(store: Store, project: ProjectRow, *, cutoff: int | None = None) -> 
     held_out = np.isin(chosen.faces, list(store.evaluation_faces(project.id)))
     asked_to_judge = chosen.purpose == PURPOSE_NAMES.index("evaluation")
     training = chosen.where((chosen.purpose == PURPOSE_NAMES.index("train")) & ~held_out.any(1))
-    judged = chosen.where(asked_to_judge & held_out.all(1))
+    judged = chosen.where(asked_to_judge & held_out.all(1) & (chosen.mode == 0))
+    deciding, reported = (_within(judged, store.evaluation_faces(project.id, part=part)) for part in PARTS)
     place = {face_id: number for number, face_id in enumerate(face_ids)}
-    return Lesson(face_ids, vectors, comparisons(training, place), comparisons(judged, place), judged)
+    parts = (comparisons(part, place) for part in (training, deciding if len(deciding) else reported, reported))
+    return Lesson(face_ids, vectors, *parts, judged)
+
+
+def _within(ballots: Ballots, faces: set[int]) -> Ballots:
+    return ballots.where(np.isin(ballots.faces, list(faces)).all(1))
 
 
 def comparisons(ballots: Ballots, place: dict[int, int]) -> Comparisons:
@@ -61,7 +71,8 @@ def comparisons(ballots: Ballots, place: dict[int, int]) -> Comparisons:
     np.add.at(votes, (where, ballots.odd - 1), 1)
     total = votes.sum(1)
     places = np.array([[place[int(face)] for face in row] for row in ballots.faces[first]], np.int64).reshape(-1, 3)
-    return Comparisons(places, votes / total[:, None], total.astype(np.int64), ballots.kind[first])
+    heads = ballots.mode[first] > 0
+    return Comparisons(places, votes / total[:, None], total.astype(np.int64), ballots.kind[first], heads)
 
 
 def finetune(
@@ -160,8 +171,8 @@ def _fit_and_judge(
     if found is None:
         return metrics | {"reason": "no head predicts held-out answers better than the vectors in use"}, None
     tuned = found.head.apply_to(lesson.vectors)
-    ours, theirs = (triplets.credits(vectors, lesson.evaluation) for vectors in (tuned, base_vectors))
-    better, over_faces = triplets.chance_of_better(ours, theirs, lesson.evaluation.places, seed=seed)
+    ours, theirs = (triplets.credits(vectors, lesson.deciding) for vectors in (tuned, base_vectors))
+    better, over_faces = triplets.chance_of_better(ours, theirs, lesson.deciding.places, seed=seed)
     config = {name: found.head.config[name] for name in ("dimension", "kind", "block")}
     return metrics | {
         "tuned": judge(lesson, tuned, temperature=found.temperature),

@@ -19,6 +19,7 @@ Vectors = NDArray[np.float32]
 KINDS = ("one_class", "two_class", "three_class")
 CLUSTERS = 8
 TRIES = 60
+GRID_FACES, NEAR = 9, 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +149,47 @@ def obvious_triplets(pool: Pool, count: int, *, rng: np.random.Generator, margin
     ]
 
 
+def grids(pool: Pool, count: int, *, rng: np.random.Generator) -> list[NewTriplet]:
+    """Draw questions with nine faces: a head, four of its near ones and four from anywhere, so that there is a choice.
+
+    Raises ValueError when there are fewer than nine faces.
+    """
+    if len(pool.ids) < GRID_FACES:
+        raise ValueError(f"nine faces are compared at once, there are {len(pool.ids)}")
+    near = np.argsort(squared_distances(pool.vectors), axis=1)[:, 1 : NEAR + 1]
+    drawn = []
+    for _ in range(count):
+        head = int(rng.integers(len(pool.ids)))
+        close = rng.choice(near[head], 4, replace=False)
+        others = np.setdiff1d(np.arange(len(pool.ids)), [head, *close])
+        drawn.append(_grid(pool, [head, *close, *rng.choice(others, 4, replace=False)]))
+    return drawn
+
+
+def obvious_grids(pool: Pool, count: int, *, rng: np.random.Generator) -> list[NewTriplet]:
+    """Return questions with nine faces of which one is surely among the two most like the head; used for gold."""
+    squared = squared_distances(pool.vectors)
+    found: list[NewTriplet] = []
+    for triplet in obvious_triplets(pool, count, rng=rng):
+        head, near, _ = (int(np.flatnonzero(pool.ids == face)[0]) for face in triplet.faces)
+        far = np.flatnonzero(pool.classes != pool.classes[head])
+        far = far[np.argsort(squared[head, far])[-max(len(far) * 2 // 3, GRID_FACES - 2) :]]
+        if len(far) >= GRID_FACES - 2:
+            grid = _grid(pool, [head, near, *rng.choice(far, GRID_FACES - 2, replace=False)])
+            found.append(
+                replace(grid, sampler="obvious", score=triplet.score, gold_face_id=triplet.faces[1], wanted=None)
+            )
+    return found
+
+
+def as_heads(triplets: Sequence[NewTriplet]) -> list[NewTriplet]:
+    """Return the questions with their first face as the head; of gold, the face that is surely like it is expected."""
+    return [
+        replace(one, mode="head_two", gold_face_id=one.faces[1] if one.gold_face_id is not None else None)
+        for one in triplets
+    ]
+
+
 def squared_distances(vectors: Vectors) -> Vectors:
     """Return (n, n) squared Euclidean distances."""
     norms = (vectors**2).sum(1)
@@ -184,6 +226,11 @@ def _triplet(pool: Pool, places: tuple[int, int, int], *, sampler: str) -> NewTr
     first, second, third = (int(pool.ids[place]) for place in places)
     kind = kind_of([int(pool.classes[place]) for place in places])
     return NewTriplet((first, second, third), kind=kind, sampler=sampler)
+
+
+def _grid(pool: Pool, places: Sequence[int]) -> NewTriplet:
+    faces = [int(pool.ids[place]) for place in places]
+    return NewTriplet((faces[0], faces[1], faces[2]), mode="grid", more_faces=tuple(faces[3:]))
 
 
 def _entropy(chances: NDArray[np.float64]) -> NDArray[np.float64]:

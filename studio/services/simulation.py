@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.store import Store
-from db.types import NewAnswer, NewProject, NewTriplet, ProjectRow, Question
+from db.types import NewAnswer, NewProject, ProjectRow, Question
 from models.triplets import pair_distances
 from studio.services import compare, finetuning
-from studio.services.samplers import active_triplets, nearest_triplets, random_triplets
 
 CONSISTENT = 0.89
 """How often a simulated person says what the hidden metric says; else one of the other two."""
@@ -109,29 +108,12 @@ def _ask(
     asked = 0
     while asked < amount:
         count = min(ROUND, amount - asked)
-        if sampler == "nearest":
-            triplets = nearest_triplets(pool, count, rng=rng)
-        elif sampler == "active" and asked:
-            triplets = _active(store, project, count, rng=rng)
-        else:
-            triplets = random_triplets(pool, count, rng=rng)
+        triplets = compare.draw(store, project, pool, sampler, count, rng=rng)
         added = store.add_triplets(project.id, [replace(triplet, wanted=1) for triplet in triplets])
         asked += added
         _answer_all(store, project, crowd, people)
         if not added:
             return
-
-
-def _active(store: Store, project: ProjectRow, count: int, *, rng: np.random.Generator) -> list[NewTriplet]:
-    from models.finetune import bootstrap_heads, calibrated_temperature  # noqa: PLC0415
-
-    lesson = finetuning.collect(store, project)
-    heads = bootstrap_heads(lesson.vectors, lesson.training, seed=int(rng.integers(1 << 30)))
-    pool = compare.training_pool(store, project)
-    maps = [head.apply_to for head in heads]
-    temperature = calibrated_temperature(lesson.vectors, lesson.training)
-    chosen = active_triplets(pool, count // 2, heads=maps, temperature=temperature, rng=rng, cap=max(6, count // 20))
-    return [*chosen, *random_triplets(pool, count - len(chosen), rng=rng)]
 
 
 def _answer_all(store: Store, project: ProjectRow, crowd: Crowd, people: Sequence[int]) -> None:

@@ -29,6 +29,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Stor
         gallery = store.galleries()[0]
         start_project(store, NewProject("Work", gallery.id, BACKEND, qualification=0, gold_share=0.0, repeat_share=0.0))
         start_project(store, NewProject("Practice", gallery.id, BACKEND, qualification=3))
+        for mode in ("head_two", "grid"):
+            start_project(store, NewProject(mode, gallery.id, BACKEND, mode=mode, qualification=40, gold_share=0.0))
         yield address, store
 
 
@@ -199,3 +201,68 @@ def test_the_next_faces_are_painted_at_once(studio: tuple[str, Store], page: Any
     print(f"key press to next faces painted: median {np.median(times):.0f} ms, p95 {p95:.0f} ms over {len(times)}")
     assert len(times) == 25
     assert p95 < 300, "the aim of 100 ms is measured on a quiet machine by `make bench`"
+
+
+def carry_on(page: Any, at: str) -> str:
+    page.wait_for_selector(".feedback")
+    page.keyboard.press("Enter")
+    return painted(page, other_than=at)
+
+
+def test_a_head_and_two_faces(studio: tuple[str, Store], page: Any) -> None:
+    address, store = studio
+    page.goto(f"{address}?project={store.project('head_two').id}")
+    page.click(".compare .try")
+    at = painted(page)
+    assert page.inner_text(".compare h2").startswith("Which of the two")
+    assert (page.locator("button.face").count(), page.locator("figure.face").count()) == (2, 1)
+    page.keyboard.press("3")  # there is no third
+    page.keyboard.press("2")
+    at = carry_on(page, at)
+    page.click("button.face >> nth=0")
+    carry_on(page, at)
+    person = [one for one in store.annotators() if one.role == "visitor"][-1].id
+    assert [choice for choice, *_ in wait_for_answers(store, person, 2)] == ["face", "face"]
+
+
+def test_two_of_eight_faces(studio: tuple[str, Store], page: Any) -> None:
+    address, store = studio
+    page.goto(f"{address}?project={store.project('grid').id}")
+    page.click(".compare .try")
+    at = painted(page)
+    assert page.locator("button.face").count() == 8
+    for key in "335":  # marked, taken off, another one marked
+        page.keyboard.press(key)
+    assert page.locator(".face[aria-pressed=true]").count() == 1
+    page.click("button.face >> nth=7")
+    after = carry_on(page, at)
+    page.keyboard.press(" ")
+    assert "zoomed" in (page.get_attribute(".compare", "class") or "")
+    page.keyboard.press(" ")
+    page.keyboard.press("u")
+    page.wait_for_function("at => document.querySelector('.compare').dataset.painted === at", arg=at)
+    assert after != at
+    person = [one for one in store.annotators() if one.role == "visitor"][-1].id
+    kept = wait_for_answers(store, person, 2)
+    assert [choice for choice, *_ in kept] == ["face", "undo"]
+    assert kept[0][1] is not None and kept[0][1] > 0
+
+
+@pytest.mark.parametrize("name", ["Work", "head_two", "grid"])
+def test_on_a_phone_all_faces_and_buttons_are_on_the_screen(studio: tuple[str, Store], browser: Any, name: str) -> None:
+    address, store = studio
+    phone = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = phone.new_page()
+    page.goto(f"{address}?project={store.project(name).id}")
+    page.tap(".compare .try")
+    painted(page)
+    boxes = page.evaluate(
+        "[...document.querySelectorAll('.face, .compare > .actions button')].map(one => one.getBoundingClientRect())"
+        ".map(box => [box.left, box.top, box.right, box.bottom])"
+    )
+    assert all(0 <= left < right <= 390 and 0 <= top < bottom <= 844 for left, top, right, bottom in boxes)
+    for place, (left, top, right, bottom) in enumerate(boxes):
+        assert right - left >= 44 and bottom - top >= 44
+        for other in boxes[place + 1 :]:
+            assert other[0] >= right - 1 or other[2] <= left + 1 or other[1] >= bottom - 1 or other[3] <= top + 1
+    phone.close()

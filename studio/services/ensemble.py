@@ -1,0 +1,77 @@
+"""The active sampler at work: heads fitted to resampled answers, and questions where they disagree.
+
+Fitting takes seconds, so it happens beside the people who answer: when the queue runs low, before it runs dry.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from db.store import Store
+from db.types import NewTriplet, ProjectRow
+from studio.services import finetuning
+from studio.services.samplers import Pool, active_triplets, random_triplets
+
+LEAST_ANSWERS = 200
+RANDOM_SHARE = 0.3
+"""Of an active batch, so that no part of the faces is forgotten."""
+LEAST_CAP = 6
+log = logging.getLogger("mien")
+_busy: set[int] = set()
+_lock = threading.Lock()
+
+
+def active_questions(
+    store: Store, project: ProjectRow, pool: Pool, count: int, *, rng: np.random.Generator
+) -> list[NewTriplet] | None:
+    """Return questions where bootstrapped heads disagree, part of them random; None while there are few answers.
+
+    Each carries the model in use and what the heads were fitted to.
+    """
+    from models.finetune import bootstrap_heads, calibrated_temperature  # noqa: PLC0415  (torch is loaded when needed)
+
+    cutoff = store.last_answer_id(project.id)
+    lesson = finetuning.collect(store, project, cutoff=cutoff)
+    if len(lesson.training) < LEAST_ANSWERS:
+        return None
+    heads = bootstrap_heads(lesson.vectors, lesson.training, seed=int(rng.integers(1 << 30)))
+    temperature = calibrated_temperature(lesson.vectors, lesson.training)
+    some = round(count * (1 - RANDOM_SHARE))
+    maps = [head.apply_to for head in heads]
+    cap = max(LEAST_CAP, count // 20)
+    chosen = active_triplets(pool, some, heads=maps, temperature=temperature, rng=rng, cap=cap)
+    current = finetuning.in_use(store, project)
+    version = f"{project.backend}, {len(heads)} heads of answers up to {cutoff}"
+    run = current.id if current else None
+    marked = [_marked(one, run, version) for one in chosen]
+    return [*marked, *random_triplets(pool, count - len(marked), rng=rng)]
+
+
+def in_background(project_id: int, work: Callable[[], object]) -> threading.Thread | None:
+    """Do something slow for a project unless it is being done already; returns the thread that does it."""
+    with _lock:
+        if project_id in _busy:
+            return None
+        _busy.add(project_id)
+
+    def run() -> None:
+        try:
+            work()
+        except Exception:
+            log.exception("the queue of project %s could not be filled beforehand", project_id)
+        finally:
+            with _lock:
+                _busy.discard(project_id)
+
+    thread = threading.Thread(target=run, name=f"queue of project {project_id}", daemon=True)
+    thread.start()
+    return thread
+
+
+def _marked(triplet: NewTriplet, run: int | None, version: str) -> NewTriplet:
+    return replace(triplet, model_run_id=run, model_version=version)
