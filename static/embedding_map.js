@@ -30,6 +30,7 @@ let waiting = 0;
 // ---- reading what the server sends ----
 
 function bytes(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text).buffer;
   const raw = atob(text);
   const result = new Uint8Array(raw.length);
   for (let place = 0; place < raw.length; place += 1) result[place] = raw.charCodeAt(place);
@@ -40,7 +41,7 @@ function readPoints(text) {
   const message = JSON.parse(text);
   return {
     ...message,
-    ids: new Float64Array(bytes(message.ids)),
+    ids: new Uint32Array(bytes(message.ids)),
     axes: message.axes.map((axis) => new Float32Array(bytes(axis))),
     slots: new Uint32Array(bytes(message.slots)),
   };

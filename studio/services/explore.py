@@ -66,7 +66,7 @@ def points(atlas: Atlas, choice: LayoutChoice) -> str:
         "key": atlas.key,
         "count": len(atlas),
         "layout": choice.name(),
-        "ids": text_of(np.asarray(atlas.ids, np.float64)),
+        "ids": text_of(np.asarray(atlas.ids, np.uint32)),
         "axes": [text_of(np.ascontiguousarray(placed[:, axis])) for axis in range(choice.dimensions)],
         "slots": text_of(sprites.slots(atlas)),
         "page": sprites.PAGE,

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from db.store import Store
     from db.types import FaceRow, ProjectRow
 
-LEAST_COMPARED = 12
+LEAST_COMPARED = 24
+"""Of which nine are kept to judge models by."""
 MOST_COMPARED = 2000
 MOST_FITTED = 120
 """Faces of either kind that an attribute is fitted to."""

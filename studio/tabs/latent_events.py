@@ -60,7 +60,10 @@ class Events:
         )
         at.saver.save(explained(self.save), self.seen, [at.saver], **QUICK)
         way = at.way.click(explained(self.way), [at.table], [at.strip], **GPU)
-        film = at.films.save(explained(self.film), [at.table], [at.status, at.films], **GPU)
+        # A handler that yields sends its last values twice, and a download must be handed over once.
+        ready = gr.State(None, time_to_live=600)
+        film = at.films.save(explained(self.film), [at.table], [at.status, ready], **GPU)
+        film.success(lambda made: made, [ready], [at.films], **QUICK)
         film.failure(lambda: "", None, [at.status], **QUICK)
         chart = at.chart.click(explained(self.chart), None, [at.status], **GPU)
         chart.failure(lambda: "", None, [at.status], **QUICK)

@@ -32,7 +32,7 @@ def atlas(store: Store, tmp_path: Path) -> Atlas:
 
 
 def test_a_project_asks_about_the_chosen_faces_only(store: Store, atlas: Atlas) -> None:
-    chosen = tuple(int(face_id) for face_id in atlas.ids[:20])
+    chosen = tuple(int(face_id) for face_id in atlas.ids[:30])
     made = selection.compare_project(store, Chosen(atlas, chosen), name=" smiles ")
     assert made.name == "smiles" and made.backend == BACKEND
     listed = store.faces(made.gallery_id, with_picture=True)
