@@ -17,20 +17,27 @@ if TYPE_CHECKING:
 METHODS = ("fit", "encoder", "both")
 """fit: the landmark network's points and coefficients; encoder: `smirk_open` alone; both: the points, and the mean of
 the two networks' coefficients."""
+BEST = "fit"
+"""The method that measured best on people never trained on; docs/mesh.md has the figures."""
 
 
 class HeadReader:
     """One door for the tab, the command line and the evaluation; nothing in it changes after it is made."""
 
-    def __init__(self, head: Head, encoder: OpenReader | None = None, *, method: str | None = None) -> None:
+    def __init__(self, head: Head, encoder: OpenReader | None = None, *, method: str = BEST) -> None:
         self.head, self._fit, self._encoder = head, HeadFit(head), encoder
-        self.method = method or ("both" if encoder is not None else "fit")
-        self._check(self.method)
+        self.method = method
+        self._check(method)
 
     @property
-    def backend(self) -> str:
+    def methods(self) -> tuple[str, ...]:
+        """The methods that can run here."""
+        return METHODS if self._encoder is not None else METHODS[:1]
+
+    def backend(self, method: str | None = None) -> str:
         """Which weights run, for people and files."""
-        return "head-fit" if self._encoder is None or self.method == "fit" else self._encoder.backend
+        method = method or self.method
+        return "head-fit" if self._encoder is None or method == "fit" else self._encoder.backend
 
     def read(self, image: Image, face: Face, *, method: str | None = None) -> HeadParameters:
         """The head of one face of an RGB uint8 photo; raises BadInput for an unknown method, MissingWeights."""

@@ -56,24 +56,24 @@ def turned_words(parameters: HeadParameters) -> str:
 
 
 @on_gpu
-def read_heads(image: Image, faces: list[Face]) -> list[tuple[HeadParameters, float]]:
+def read_heads(image: Image, faces: list[Face], method: str | None = None) -> list[tuple[HeadParameters, float]]:
     """Return each face's parameters and the milliseconds they took."""
     reader, answers = registry.load("head"), []
     for face in faces:
         begun = time.perf_counter()
-        parameters = reader.read(image, face)
+        parameters = reader.read(image, face, method=method)
         answers.append((parameters, (time.perf_counter() - begun) * 1000))
     return answers
 
 
-def read_meshes(reading: PhotoReading) -> tuple[MeshFace, ...]:
-    """Read the head of every face of a photo."""
+def read_meshes(reading: PhotoReading, method: str | None = None) -> tuple[MeshFace, ...]:
+    """Read the head of every face of a photo; `method` as in models.head.reader, None for the best."""
     faces = [scaled(item.face, reading.factor) for item in reading.faces]
-    backend = registry.load("head").backend
+    backend = registry.load("head").backend(method)
     return tuple(
         MeshFace(item.number, face, reading.picture, parameters, backend, milliseconds)
         for item, face, (parameters, milliseconds) in zip(
-            reading.faces, faces, read_heads(reading.picture, faces), strict=True
+            reading.faces, faces, read_heads(reading.picture, faces, method), strict=True
         )
     )
 
@@ -107,10 +107,14 @@ def edited(mesh: MeshFace, coefficients: Iterable[object] | None) -> MeshFace:
     return replace(mesh, parameters=mesh.parameters.with_expression(np.clip(values, -1, 2)))
 
 
-def measured_words() -> str:
-    """Say how good the heads measured on people never trained on, as the card says; empty where no encoder ships."""
+def has_encoder() -> bool:
+    """Tell whether the encoder `smirk_open` ships here, without loading it."""
+    return "smirk_open" in all_cards()
+
+
+def measured_words(method: str = "fit") -> str:
+    """Say how good a method measured on people never trained on, as the card says; empty where no encoder ships."""
     card = all_cards().get("smirk_open")
-    method = registry.load("head").method
     found = card.figures.get(f"faces256 {method} expression_corr") if card else None
     ratio = card.figures.get(f"faces256 {method} ratio") if card else None
     if found is None or ratio is None:

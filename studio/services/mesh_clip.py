@@ -6,7 +6,7 @@ import csv
 import io
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -148,7 +148,7 @@ def _best(best: MeshFace | None, seen: list[tuple[Image, Face | None, HeadParame
         if face is None or head is None:
             continue
         if best is None or _ahead(head) > _ahead(best.parameters) + 0.01:
-            best = MeshFace(1, face, image, head, registry.load("head").backend, 0.0)
+            best = MeshFace(1, face, image, head, registry.load("head").backend(), 0.0)
     return best
 
 
@@ -203,7 +203,9 @@ def head_at(clip: MeshClip, time_s: float) -> HeadParameters | None:
     return between(heads[0], heads[1], float(np.clip((time_s - near[0].time_s) / max(gap, 1e-6), 0, 1)))
 
 
-def overlay_film(clip: MeshClip, *, opacity: float = 0.85, look: str = "shaded") -> Iterator[float | bytes]:
+def overlay_film(
+    clip: MeshClip, *, opacity: float = 0.85, look: str = "shaded"
+) -> Generator[float | bytes, None, None]:
     """Yield shares of the work, then an MP4 of the clip with the head laid over: its own frame rate, its own sound."""
     skin = texture_of(clip.best) if look == "texture" and clip.best is not None else None
     head = the_head()

@@ -130,14 +130,20 @@ def _trimesh(mesh: MeshFace, *, coloured: bool) -> trimesh.Trimesh:
     return trimesh.Trimesh(vertices_of(mesh.parameters), the_head().faces, vertex_colors=colours, process=False)
 
 
+def exported(shape: trimesh.Trimesh, kind: str) -> bytes:
+    """Return trimesh's file of a surface, which for some kinds is text."""
+    content = shape.export(file_type=kind)
+    return content.encode() if isinstance(content, str) else bytes(content)
+
+
 def as_ply(mesh: MeshFace) -> bytes:
     """Return the head with a colour at each vertex."""
-    return bytes(_trimesh(mesh, coloured=True).export(file_type="ply"))
+    return exported(_trimesh(mesh, coloured=True), "ply")
 
 
 def as_stl(mesh: MeshFace) -> bytes:
     """Return the surface; metres, as 3D programs take them."""
-    return bytes(_trimesh(mesh, coloured=False).export(file_type="stl"))
+    return exported(_trimesh(mesh, coloured=False), "stl")
 
 
 WRITERS: dict[str, tuple[str, str, Callable[[MeshFace], bytes]]] = {

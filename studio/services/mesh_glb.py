@@ -53,7 +53,7 @@ class _Packer:
         self.chunk.extend(content)
         return len(self.views) - 1
 
-    def array(self, values: NDArray, kind: str, *, target: int | None = None, limits: bool = False) -> int:
+    def array(self, values: NDArray[Any], kind: str, *, target: int | None = None, limits: bool = False) -> int:
         is_float = values.dtype.kind == "f"
         stored = np.ascontiguousarray(values, "<f4" if is_float else "<u2")
         described: dict[str, Any] = {

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from models.head import drawing
 from models.head.drawing import AMBIENT, FLATTER, LIGHTS, Drawable
+from models.head.texture import normals_of
 from studio.settings import choose_graphics
 
 log = logging.getLogger("mien")
@@ -117,7 +118,7 @@ def _mesh(what: Drawable, *, height: int, width: int, pyrender: Any) -> Any:
         colours = np.concatenate([(what.colours / 255.0) ** 2.2, np.ones((len(what.colours), 1))], 1).astype(np.float32)
     primitive = pyrender.Primitive(
         positions=places,
-        normals=drawing.normals_of(places, what.faces),
+        normals=normals_of(places, what.faces),
         texcoord_0=uvs,
         color_0=colours,
         indices=what.faces,
@@ -126,7 +127,7 @@ def _mesh(what: Drawable, *, height: int, width: int, pyrender: Any) -> Any:
     return pyrender.Mesh([primitive])
 
 
-def _looking_from(direction: NDArray) -> NDArray:
+def _looking_from(direction: NDArray[Any]) -> NDArray[Any]:
     """(4, 4) pose of a light that shines from `direction`: its -z points away from there."""
     ahead = direction / np.linalg.norm(direction)
     across = np.cross([0.0, 1.0, 0.0], ahead)

@@ -24,6 +24,7 @@ from models.types import Face, Image
 from models.weights import find_weight
 from studio.gpu import on_gpu
 from studio.services.expression import PhotoReading, scaled
+from studio.services.mesh_exports import exported
 from studio.services.mesh_orders import Made, Order
 from studio.services.mesh_scene import REACH, STAGE_SIZE, data_url, packed, plain, stage_around
 
@@ -116,9 +117,9 @@ def _json(face: OfficialFace) -> bytes:
 
 
 WRITERS: dict[str, tuple[str, str, Callable[[OfficialFace], bytes]]] = {
-    "obj": ("obj", "model/obj", lambda face: str(_mesh(face).export(file_type="obj")).encode()),
-    "ply": ("ply", "application/octet-stream", lambda face: bytes(_mesh(face).export(file_type="ply"))),
-    "stl": ("stl", "model/stl", lambda face: bytes(_mesh(face).export(file_type="stl"))),
+    "obj": ("obj", "model/obj", lambda face: exported(_mesh(face), "obj")),
+    "ply": ("ply", "application/octet-stream", lambda face: exported(_mesh(face), "ply")),
+    "stl": ("stl", "model/stl", lambda face: exported(_mesh(face), "stl")),
     "npz": ("npz", "application/octet-stream", _npz),
     "json": ("json", "application/json", _json),
 }

@@ -163,4 +163,5 @@ def colours_of(mesh: MeshFace) -> NDArray[np.uint8]:
     height, width = skin.shape[:2]
     x = np.clip((uvs[:, 0] * width).astype(int), 0, width - 1)
     y = np.clip(((1 - uvs[:, 1]) * height).astype(int), 0, height - 1)
-    return skin[y, x]
+    colours: NDArray[np.uint8] = skin[y, x]
+    return colours

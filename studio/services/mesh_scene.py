@@ -30,7 +30,7 @@ FRONT_PARTS = ("face", "mouth_cavity", "eye_pocket_right", "eye_pocket_left", "t
 EYE_PARTS = ("eye_right", "eye_left")
 
 
-def packed(values: NDArray) -> str:
+def packed(values: NDArray[Any]) -> str:
     """Return an array's bytes as base64."""
     return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
 
@@ -116,7 +116,7 @@ def stage_around(picture: Image, face: Face) -> tuple[Image, NDArray[np.float64]
     return np.asarray(stage, np.uint8), matrix
 
 
-def plain(values: NDArray, *, digits: int = 4) -> list[float]:
+def plain(values: NDArray[Any], *, digits: int = 4) -> list[float]:
     """Return an array as rounded numbers."""
     return [round(float(value), digits) for value in values]
 

@@ -22,7 +22,7 @@ from studio.context import Context
 from studio.errors import explained, title_of
 from studio.services.examples import example_picture, examples
 from studio.services.expression import PhotoReading, read_photo, tilt
-from studio.services.mesh import MeshFace, edited, measured_words, read_meshes
+from studio.services.mesh import MeshFace, edited, has_encoder, measured_words, read_meshes
 from studio.services.mesh_official import NAME, OfficialFace, is_here, official_face, official_scene, write_official
 from studio.services.mesh_orders import Order, carry_out, order_of
 from studio.services.mesh_scene import borrowed, head_data, scene
@@ -32,7 +32,8 @@ EMPTY = (
     '<div class="empty"><h2>A face in three dimensions</h2><p>Give a photo. Each face becomes a head that you can '
     "turn, whose expression you can change, and that you can take home.</p></div>"
 )
-OPEN = "Mien's open head"
+OPEN, ENCODER = "The landmarks (measured best)", "The encoder smirk_open"
+METHOD = {OPEN: "fit", ENCODER: "encoder"}
 SLOW: dict[str, Any] = QUICK | {"concurrency_id": "mesh-files", "concurrency_limit": 1}
 
 
@@ -45,6 +46,8 @@ class Desk:
     chosen: int = 1
     official: OfficialFace | None = None
     """Where the visitor chose SMIRK's official networks."""
+    system: str = OPEN
+    """What the heads were read from."""
 
     @property
     def mesh(self) -> MeshFace:
@@ -93,7 +96,10 @@ def build(context: Context) -> Doors:
                 elem_id="mesh-zone",
             )
             photo = PhotoFaces(elem_id="mesh-faces")
-            system = gr.Radio([OPEN, NAME], value=OPEN, label="Read by", visible=is_here(), elem_id="mesh-system")
+            offered = [OPEN, *([ENCODER] if has_encoder() else []), *([NAME] if is_here() else [])]
+            system = gr.Radio(
+                offered, value=OPEN, label="Read the head from", visible=len(offered) > 1, elem_id="mesh-system"
+            )
             samples = Examples(examples, elem_id="mesh-examples", elem_classes="when-empty")
             lend = DropZone(
                 title="Borrow an expression",
@@ -137,7 +143,7 @@ def _wire(panel: Panel, samples: Examples, system: gr.Radio) -> None:
 
     @explained
     def switch(chosen: str, now: Desk) -> tuple[Any, Any, Desk]:
-        if not now.meshes or (chosen != NAME and now.official is None):
+        if not now.meshes or chosen == now.system:
             return gr.skip(), gr.skip(), now
         return _seen_by(chosen, now)
 
@@ -190,12 +196,15 @@ def _show(image: Image, name: str, *, chosen: int = 1) -> tuple[Any, ...]:
 
 def _seen_by(chosen: str, now: Desk) -> tuple[Any, Any, Desk]:
     """Show the chosen face by the open head or, where its files are here, by SMIRK's official networks."""
-    if chosen != NAME or now.reading is None:
-        after = replace(now, official=None)
+    if now.reading is None or chosen != NAME:
+        meshes = now.meshes
+        if now.reading is not None and chosen != now.system:
+            meshes = read_meshes(now.reading, METHOD.get(chosen))
+        after = replace(now, official=None, system=chosen, meshes=meshes)
         return scene(after.mesh, others=after.meshes), _line(after.mesh), after
     face = official_face(now.reading, now.chosen)
     line = quiet_line(NAME, f"shape {face.milliseconds:.0f} ms", "turned and taken home, not edited")
-    return official_scene(face), line, replace(now, official=face)
+    return official_scene(face), line, replace(now, official=face, system=NAME)
 
 
 def _line(mesh: MeshFace) -> str:

@@ -128,6 +128,16 @@ def test_faces_lend_each_other_their_expression(visitors: Visitors, two_faces: P
     page.wait_for_selector(".mesh-others button:text-is('The other photo')", timeout=60_000)
 
 
+def test_what_the_head_is_read_from_is_chosen_and_said(visitors: Visitors, one_face: Path) -> None:
+    page = opened(visitors)
+    shown(page, one_face)
+    assert "landmarks" in page.inner_text("#mesh-line")
+    if not page.is_visible("#mesh-system"):
+        pytest.skip("the weights smirk_open are not there")
+    page.click("#mesh-system label:has-text('encoder')")
+    page.wait_for_function("document.querySelector('#mesh-line').innerText.includes('smirk_open')")
+
+
 def test_files_hold_the_edited_head(visitors: Visitors, one_face: Path) -> None:
     page = opened(visitors)
     shown(page, one_face)
