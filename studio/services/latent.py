@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models import cards, registry
 from models.dfc_vae.attributes import STEPS, Attribute, read_directions
-from models.errors import BadInput, NoFaceFound
+from models.errors import BadInput, MissingWeights, NoFaceFound
 from models.images import encode_image
 from models.types import Face, Image
 from studio.gpu import on_gpu
@@ -113,9 +113,12 @@ def space() -> FaceSpace:
 def attributes() -> tuple[Attribute, ...]:
     """Return the sliders that ship, without loading the network; none where the weights are missing."""
     card = cards.PRETRAINED / "dfc_vae.json"
-    if not card.is_file() or not (cards.PRETRAINED / "dfc_vae_directions.json").is_file():
+    if not card.is_file():
         return ()
-    return read_directions(backend=cards.read_card(card).backend).attributes
+    try:
+        return read_directions(backend=cards.read_card(card).backend).attributes
+    except MissingWeights:  # of another network, or not fitted yet
+        return ()
 
 
 @on_gpu
