@@ -1,19 +1,27 @@
-"""Simulated annotators answer together: `python -m tests.bench.compare_load --people 50 --seconds 600`.
+"""Simulated annotators answer together: `python -m tests.bench.compare_load --people 50 --seconds 600 --kill 3`.
 
-Each answers about every two seconds through the same calls as the browser's. Prints one line of JSON: how long an
-answer and its next question took, and whether any answer was lost or doubled or any question answered too often.
-With --processes 2 and --url several web processes' worth of workers share one PostgreSQL database.
+Each answers about every two seconds over HTTP, with the calls of the page, and sends an answer again until it is
+acknowledged. Servers are processes of their own; with --kill they are killed (-9) and started again under the load.
+Prints one line of JSON: how long an answer and its next question took, what it cost, and whether any answer was lost
+or doubled or any question answered too often. --processes 2 --postgres shares one PostgreSQL between two servers.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
-import multiprocessing
+import os
 import random
+import signal
+import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +31,87 @@ from sqlalchemy import text
 from db.engine import open_database
 from db.store import Store
 from db.types import NewProject
-from studio.services import access, compare, seat
+from studio.services import access, compare
 from tests.drawn_faces import BACKEND, add_drawn_gallery
+from tests.postgres_server import running_server
+
+PATIENCE = 90
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def annotate(store: Store, token: str, until: float, pause: float, told: list[tuple[float, str]], seed: int) -> None:
+@dataclass
+class Server:
+    """One web process, started again on the same port after it was killed."""
+
+    folder: Path
+    url: str
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+    component: int = 0
+    computed: float = 0.0
+    """Seconds of processor time, over all lives, without the start."""
+    _at_start: float = 0.0
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "tests.bench.compare_server", str(self.folder), self.url, str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            try:
+                config = _fetch(self.port, "GET", "/config", None)
+            except (OSError, http.client.HTTPException, ValueError):
+                time.sleep(0.3)
+                continue
+            found = [one["id"] for one in config["components"] if one["props"].get("elem_id") == "compare"]
+            self.component, self._at_start = found[0], self._spent()
+            return
+        raise TimeoutError("the server did not start")
+
+    def kill(self) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.computed += self._spent() - self._at_start
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def call(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        sent = {"data": body, "component_id": self.component, "fn_name": name, "session_hash": "load"}
+        return _fetch(self.port, "POST", "/gradio_api/component_server", sent)
+
+    def _spent(self) -> float:
+        assert self.process is not None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+@dataclass
+class Told:
+    """What the simulated people saw."""
+
+    delays: list[float] = field(default_factory=list)
+    acknowledged: list[str] = field(default_factory=list)
+    repeated: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+def _fetch(port: int, method: str, path: str, body: dict[str, Any] | None) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        content = None if body is None else json.dumps(body)
+        connection.request(method, path, content, {"Content-Type": "application/json"})
+        reply = connection.getresponse()
+        if reply.status != 200:
+            raise http.client.HTTPException(f"{reply.status}: {reply.read(300)!r}")
+        return json.loads(reply.read())
+    finally:
+        connection.close()
+
+
+def annotate(server: Server, token: str, until: float, pause: float, told: Told, seed: int) -> None:
     """Answer like a person until the time is up; note each acknowledged answer's delay and key."""
-    chance = random.Random(seed)
-    held: list[dict[str, Any]] = seat.open_seat(store, {"token": token})["questions"]
-    number = 0
+    chance, number = random.Random(seed), 0
+    held = patiently(server, "compare_open", {"token": token}, told)[0]["questions"]
     while held and time.monotonic() < until:
         time.sleep(pause * chance.uniform(0.5, 1.5))
         question, number = held[0], number + 1
@@ -39,27 +119,48 @@ def annotate(store: Store, token: str, until: float, pause: float, told: list[tu
             "token": token, "assignment": question["assignment"], "choice": "cannot_tell", "key": f"{seed}-{number}",
             "have": [one["assignment"] for one in held], "response_ms": 1200,
         }  # fmt: skip
-        began = time.perf_counter()
-        reply = seat.say(store, said)
-        told.append((time.perf_counter() - began, said["key"] if reply.get("stored") else ""))
+        reply, seconds = patiently(server, "compare_answer", said, told)
+        if "error" in reply:
+            told.refused.append(reply["error"])
+            return
+        if seconds is not None:
+            told.delays.append(seconds)
+        if "answer" in reply:
+            told.acknowledged.append(said["key"])
         held = reply["questions"]
 
 
-def work(url: str, tokens: list[str], seconds: float, pause: float, first: int, results: Any) -> None:
-    """Run some annotators as threads of one process."""
-    engine = open_database(url)
-    store, told = Store(engine), []  # type: ignore[var-annotated]
-    until = time.monotonic() + seconds
-    threads = [
-        threading.Thread(target=annotate, args=(store, token, until, pause, told, first + place))
+def patiently(server: Server, name: str, body: dict[str, Any], told: Told) -> tuple[dict[str, Any], float | None]:
+    """Call until there is a reply, as the page does; the delay is None where a call had to be repeated."""
+    first = True
+    while True:
+        began = time.perf_counter()
+        try:
+            return server.call(name, body), time.perf_counter() - began if first else None
+        except (OSError, http.client.HTTPException, ValueError):
+            told.repeated += 1
+            first = False
+            time.sleep(0.5)
+
+
+def load(servers: list[Server], tokens: list[str], seconds: float, *, pause: float, kills: int) -> Told:
+    """Let everybody answer, and kill the servers in between."""
+    told, until = Told(), time.monotonic() + seconds
+    people = [
+        threading.Thread(target=annotate, args=(servers[place % len(servers)], token, until, pause, told, place))
         for place, token in enumerate(tokens)
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    engine.dispose()
-    results.put(told)
+    for person in people:
+        person.start()
+    for _ in range(kills):
+        time.sleep(seconds / (kills + 1))
+        for server in servers:
+            server.kill()
+        for server in servers:
+            server.start()
+    for person in people:
+        person.join()
+    return told
 
 
 def main() -> None:
@@ -69,51 +170,65 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=60)
     options.add_argument("--pause", type=float, default=2.0)
     options.add_argument("--processes", type=int, default=1)
+    options.add_argument("--kill", type=int, default=0)
+    options.add_argument("--postgres", action="store_true", help="a server of its own; --url names another one")
     options.add_argument("--url", default="")
     chosen = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        url = chosen.url or f"sqlite:///{Path(folder) / 'mien.sqlite'}"
-        engine = open_database(url)
-        store = Store(engine)
-        gallery = add_drawn_gallery(store, count=120)
-        compare.start_project(store, NewProject("load", gallery, BACKEND, overlap=3, qualification=0))
-        tokens = [
-            access.accept_invitation(store, access.invite(store, f"person {place}")) for place in range(chosen.people)
-        ]
-        context = multiprocessing.get_context("spawn")
-        results = context.Queue()
-        share = -(-len(tokens) // chosen.processes)
-        workers = [
-            context.Process(target=work, args=(url, tokens[at : at + share], chosen.seconds, chosen.pause, at, results))
-            for at in range(0, len(tokens), share)
-        ]
-        for worker in workers:
-            worker.start()
-        told = [one for _ in workers for one in results.get()]
-        for worker in workers:
-            worker.join()
-        print(json.dumps(_verdict(store, told)))
-        engine.dispose()
+    postgres = running_server() if chosen.postgres else nullcontext()
+    with tempfile.TemporaryDirectory() as folder, postgres as running:
+        with running.fresh_database() if running else nullcontext() as fresh:
+            url = chosen.url or fresh or f"sqlite:///{Path(folder) / 'mien.sqlite'}"
+            engine = open_database(url)
+            store = Store(engine)
+            gallery = add_drawn_gallery(store, count=120)
+            compare.start_project(store, NewProject("load", gallery, BACKEND, overlap=3, qualification=0))
+            invitations = [access.invite(store, f"person {place}") for place in range(chosen.people)]
+            tokens = [access.accept_invitation(store, invitation) for invitation in invitations]
+            servers = [Server(Path(folder), url, port) for port in _free_ports(chosen.processes)]
+            try:
+                for server in servers:
+                    server.start()
+                told = load(servers, tokens, chosen.seconds, pause=chosen.pause, kills=chosen.kill)
+            finally:
+                for server in servers:
+                    server.kill()
+            computed = sum(server.computed for server in servers)
+            print(json.dumps({"kills": chosen.kill} | _verdict(store, told, computed)))
+            engine.dispose()
 
 
-def _verdict(store: Store, told: list[tuple[float, str]]) -> dict[str, Any]:
-    delays = np.array([delay for delay, _ in told]) * 1000
-    acknowledged = [key for _, key in told if key]
+def _free_ports(count: int) -> list[int]:
+    opened = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in opened]
+    for one in opened:
+        one.close()
+    return ports
+
+
+def _verdict(store: Store, told: Told, computed: float) -> dict[str, Any]:
+    delays = np.array(told.delays) * 1000
     with store.engine.connect() as connection:
         kept = [row[0] for row in connection.execute(text("SELECT client_key FROM answer"))]
-        counted = text(
-            "SELECT count(*) FROM (SELECT a.triplet_id FROM answer a JOIN assignment s ON s.id = a.assignment_id "
-            "JOIN triplet t ON t.id = a.triplet_id WHERE s.counted AND a.superseded_by_id IS NULL "
-            "AND a.choice <> 'undo' GROUP BY a.triplet_id, t.wanted HAVING count(*) > t.wanted) AS over"
+        standing = (
+            "SELECT count(*) FROM (SELECT a.assignment_id FROM answer a WHERE a.superseded_by_id IS NULL "
+            "AND a.choice <> 'undo' GROUP BY a.assignment_id HAVING count(*) > 1) AS twice"
         )
-        over = connection.scalar(counted)
+        counted = (
+            "SELECT count(*) FROM (SELECT t.id, t.taken, t.wanted, (SELECT count(*) FROM assignment s "
+            "WHERE s.triplet_id = t.id AND s.counted AND s.state <> 'lost') AS used FROM triplet t "
+            "WHERE t.wanted IS NOT NULL) AS all_of_them WHERE used <> taken OR used > wanted"
+        )
+        twice, wrong = (connection.scalar(text(query)) for query in (standing, counted))
     return {
-        "answers": len(told),
+        "answers": len(told.acknowledged),
         "median_ms": round(float(np.median(delays)), 1),
         "p95_ms": round(float(np.percentile(delays, 95)), 1),
-        "lost": len(set(acknowledged) - set(kept)),
-        "doubled": len(kept) - len(set(kept)),
-        "questions_over_their_overlap": over,
+        "server_cpu_ms_per_answer": round(computed * 1000 / max(len(told.acknowledged), 1), 1),
+        "calls_repeated": told.repeated,
+        "refused": len(told.refused),
+        "lost": len(set(told.acknowledged) - set(kept)),
+        "doubled": len(kept) - len(set(kept)) + twice,
+        "questions_whose_overlap_is_not_exact": wrong,
     }
 
 
