@@ -35,7 +35,7 @@ from studio.services import access, compare
 from tests.drawn_faces import BACKEND, add_drawn_gallery
 from tests.postgres_server import running_server
 
-PATIENCE = 90
+PATIENCE = 300
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
