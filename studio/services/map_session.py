@@ -17,7 +17,7 @@ from studio.services import explore
 from studio.services.atlas import Atlas, NothingToMap, make_atlas
 from studio.services.background import Report
 from studio.services.expression import find_and_read
-from studio.services.gallery import ensure_starter_gallery, read_known
+from studio.services.gallery import STARTER, ensure_starter_gallery, read_known
 from studio.services.gallery_reading import forget_deleted, read_gallery, unread
 from studio.services.sprites import face_thumbnail
 from studio.services.tuned import base_of, kept_up
@@ -61,13 +61,15 @@ def open_map(context: Context, choice: MapChoice, report: Report = lambda words,
 
 
 def _backend(context: Context, gallery_ids: Sequence[int], report: Report) -> str:
+    present = present_backend()
     found = explore.backends_of(context.store, gallery_ids)
-    if not found:
+    starters = any(gallery.name == STARTER for gallery in context.store.galleries())
+    if not found or (starters and present not in explore.backends_of(context.store)):
+        # nothing was ever read, or all of it by a network of an earlier version
         ensure_starter_gallery(context, progress=lambda done, count, words: _tell(report, words, done / max(count, 1)))
         found = explore.backends_of(context.store, gallery_ids)
     if not found:
         raise NothingToMap("No network has read faces of this gallery yet.")
-    present = present_backend()
     return kept_up(context.store, present if present in found else base_of(found[0]))
 
 
