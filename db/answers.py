@@ -110,7 +110,7 @@ class Answers(Connected):
         question: RowMapping,
         answer: NewAnswer,
         *,
-        last: Row[Any] | None,
+        last: Row[*tuple[Any, ...]] | None,
     ) -> int:
         values = {
             "project_id": question["project_id"], "assignment_id": question["id"],
@@ -139,7 +139,7 @@ def _check(answer: NewAnswer, question: RowMapping, further: Sequence[int]) -> N
         raise WrongShape(f"face {answer.second_face_id} cannot be the second answer to question {question['id']}")
 
 
-def _said(answer: NewAnswer) -> Select[Any]:
+def _said(answer: NewAnswer) -> Select[*tuple[Any, ...]]:
     """What was said to the same question, oldest first, and whatever came under the same key."""
     columns = (Answer.id, Answer.assignment_id, Answer.revision, Answer.choice, Answer.client_key,
                Answer.superseded_by_id)  # fmt: skip
@@ -147,7 +147,7 @@ def _said(answer: NewAnswer) -> Select[Any]:
     return select(*columns).where(same).order_by(Answer.revision)
 
 
-def _known(before: Sequence[Row[Any]], answer: NewAnswer) -> int | None:
+def _known(before: Sequence[Row[*tuple[Any, ...]]], answer: NewAnswer) -> int | None:
     """Return the answer that this press made already, or that stands; raises WrongShape for another one's key."""
     for row in before:
         if row.client_key == answer.client_key:

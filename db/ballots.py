@@ -136,7 +136,7 @@ def _ballots_of(table: dict[str, Column], candidates: dict[int, list[int]]) -> B
     chose_two = (table["mode"] == GRID) & (table["choice"] == 1)
     if not chose_two.any():
         return Ballots(**columns)
-    rows = [_twelve(table, place, candidates) for place in np.flatnonzero(chose_two)]
+    rows = [_twelve(table, place, candidates) for place in np.flatnonzero(chose_two).tolist()]
     once = Ballots(**columns).where(~chose_two)
     derived = {name: np.concatenate([row[name] for row in rows]) for name in columns}
     both = {name: np.concatenate([getattr(once, name), derived[name]]) for name in columns}

@@ -204,7 +204,7 @@ def _count(connection: Connection, project_id: int) -> None:
     connection.execute(update(Triplet).where(mine).values(taken=given))
 
 
-def _driver_rows(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
+def _driver_rows(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator[Sequence[Any]]:
     """Yield the driver's own tuples, many at once: wrapping a million of them takes as long as reading them."""
     words = str(query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
     on_server = ("labels",) if connection.dialect.name == "postgresql" else ()
@@ -219,7 +219,7 @@ def further_faces(record: LabelRecord) -> list[str]:
     return list(json.loads(record.more_faces)) if record.more_faces else []
 
 
-def _records(project_id: int) -> Select[Any]:
+def _records(project_id: int) -> Select[*tuple[Any, ...]]:
     """Everything in the order of LabelRecord's fields; faces and people by their ids, the client as it was written."""
     columns = (
         Answer.id, Triplet.key, Triplet.mode, Triplet.kind, Triplet.purpose, Triplet.sampler, Triplet.score,

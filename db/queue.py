@@ -20,6 +20,7 @@ REPEAT_AFTER = 20
 EXPIRED_AT_ONCE = 200
 
 _chance = random.SystemRandom()
+Found = Row[*tuple[Any, ...]]
 
 
 class Queue(Connected):
@@ -111,7 +112,7 @@ class Queue(Connected):
         )  # fmt: skip
         return (connection.scalar(shown) or 0) < project.qualification
 
-    def _work(self, connection: Connection, project: ProjectRow, person: AnnotatorRow) -> Row[Any] | None:
+    def _work(self, connection: Connection, project: ProjectRow, person: AnnotatorRow) -> Found | None:
         """Take a place in a question that wants answers; goes on from this person's last place in the queue."""
         last = connection.scalar(
             select(Assignment.rank)
@@ -131,7 +132,12 @@ class Queue(Connected):
         return None
 
     def _assign(
-        self, connection: Connection, project: ProjectRow, person: AnnotatorRow, triplet: Row[Any], purpose: str
+        self,
+        connection: Connection,
+        project: ProjectRow,
+        person: AnnotatorRow,
+        triplet: Found,
+        purpose: str,
     ) -> Question:
         further = _further(connection, [triplet.id]).get(triplet.id, ()) if triplet.mode == "grid" else ()
         order = _display_order(triplet.mode, faces=3 + len(further))
@@ -190,18 +196,18 @@ def take_place(connection: Connection, triplet_id: int) -> bool:
     return bool(connection.execute(free.values(taken=Triplet.taken + 1)).rowcount)
 
 
-def _unseen(project: ProjectRow, person: AnnotatorRow) -> Select[Any]:
+def _unseen(project: ProjectRow, person: AnnotatorRow) -> Select[*tuple[Any, ...]]:
     seen = select(Assignment.id).where(Assignment.triplet_id == Triplet.id, Assignment.annotator_id == person.id)
     query = select(*_FACES).where(Triplet.project_id == project.id, ~seen.exists())
     return query.order_by(Triplet.rank).limit(1)
 
 
-def _waiting(project: ProjectRow, person: AnnotatorRow) -> Select[Any]:
+def _waiting(project: ProjectRow, person: AnnotatorRow) -> Select[*tuple[Any, ...]]:
     query = _unseen(project, person).where(Triplet.taken < Triplet.wanted)
     return query if person.role == "visitor" else query.with_for_update(skip_locked=True, key_share=True, of=Triplet)
 
 
-def _to_repeat(connection: Connection, project: ProjectRow, person: AnnotatorRow) -> Row[Any] | None:
+def _to_repeat(connection: Connection, project: ProjectRow, person: AnnotatorRow) -> Found | None:
     """Choose one of the questions this person answered a while ago and has not been asked again."""
     mine = [Assignment.project_id == project.id, Assignment.annotator_id == person.id]
     recent = select(Assignment.triplet_id).where(*mine, Assignment.purpose == "work", Assignment.state == "answered")
@@ -214,7 +220,7 @@ def _to_repeat(connection: Connection, project: ProjectRow, person: AnnotatorRow
     return connection.execute(select(*_FACES).where(Triplet.id == _chance.choice(candidates))).one()
 
 
-def _questions() -> Select[Any]:
+def _questions() -> Select[*tuple[Any, ...]]:
     return select(
         Assignment.id, Assignment.triplet_id, Triplet.mode, Assignment.display_order, Assignment.purpose,
         Assignment.state, Assignment.expires_ms, Assignment.counted, Triplet.taken, Triplet.wanted,

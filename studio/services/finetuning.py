@@ -48,7 +48,7 @@ def collect(store: Store, project: ProjectRow, *, cutoff: int | None = None) -> 
     """Gather the answers up to a cutoff; the same cutoff gives the same lesson, whatever was answered since."""
     face_ids, vectors = store.vectors(project.gallery_id, backend=project.backend)
     ballots = store.read_ballots(project.id, cutoff=cutoff)
-    known = np.isin(ballots.faces, face_ids).all(1) if len(ballots) else np.zeros(0, bool)
+    known = _all_among(ballots, face_ids)
     chosen = ballots.where(known & (ballots.odd > 0) & (ballots.pass_number == 0))
     held_out = np.isin(chosen.faces, list(store.evaluation_faces(project.id)))
     asked_to_judge = chosen.purpose == PURPOSE_NAMES.index("evaluation")
@@ -56,12 +56,25 @@ def collect(store: Store, project: ProjectRow, *, cutoff: int | None = None) -> 
     judged = chosen.where(asked_to_judge & held_out.all(1) & (chosen.mode == 0))
     deciding, reported = (_within(judged, store.evaluation_faces(project.id, part=part)) for part in PARTS)
     place = {face_id: number for number, face_id in enumerate(face_ids)}
-    parts = (comparisons(part, place) for part in (training, deciding if len(deciding) else reported, reported))
-    return Lesson(face_ids, vectors, *parts, judged)
+    deciding = deciding if len(deciding) else reported
+    return Lesson(
+        face_ids,
+        vectors,
+        comparisons(training, place),
+        comparisons(deciding, place),
+        comparisons(reported, place),
+        judged,
+    )
 
 
 def _within(ballots: Ballots, faces: set[int]) -> Ballots:
-    return ballots.where(np.isin(ballots.faces, list(faces)).all(1))
+    return ballots.where(_all_among(ballots, list(faces)))
+
+
+def _all_among(ballots: Ballots, faces: list[int]) -> NDArray[np.bool_]:
+    if not len(ballots):
+        return np.zeros(0, bool)
+    return np.asarray(np.isin(ballots.faces, faces).all(1), dtype=bool)
 
 
 def comparisons(ballots: Ballots, place: dict[int, int]) -> Comparisons:
