@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from models.head.rastered import rastered
 from models.head.texture import normals_of
-from models.smirk.rasteriser import rasterise
 from models.types import Image, Points
 
 AMBIENT = 0.38
@@ -40,7 +39,7 @@ def draw(what: Drawable, *, height: int, width: int, smooth: int = 2) -> NDArray
     points = (what.points * smooth).astype(np.float32)
     screen = points * (2 / edge)
     screen[:, :2] += smooth / edge - 1  # whole numbers are pixel centres
-    found = rasterise(torch.from_numpy(screen)[None], torch.from_numpy(what.faces).long(), size=edge)
+    found = rastered(screen, what.faces, size=edge)
     covered = found.covered[0].numpy()
     corners = what.faces[found.triangles[0].numpy()[covered]]  # (P, 3)
     weights = found.weights[0].numpy()[covered][..., None]  # (P, 3, 1)

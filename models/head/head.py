@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
@@ -24,11 +23,14 @@ from models.errors import BadInput, BadWeights, MissingWeights
 from models.faces.names import BLENDSHAPE_NAMES, MIRRORED_LANDMARKS
 from models.head.subdivision import subdivide
 
+if TYPE_CHECKING:
+    import torch
+
 WEIGHTS = PRETRAINED / "head.safetensors"
 BEHIND_LIPS = ("mouth_cavity", "teeth_upper", "teeth_lower")
 BACK = 0.005
 """Metres by which they are moved back when the head is read."""
-Floats = TypeVar("Floats", NDArray[np.float32], torch.Tensor)
+Floats = TypeVar("Floats", NDArray[np.float32], "torch.Tensor")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,9 @@ class Head:
                 f"expected at most {len(self.identity)} identity and {len(self.expression)} expression coefficients, "
                 f"got {count} and {expression.shape[-1]}"
             )
-        if isinstance(identity, torch.Tensor):
+        if not isinstance(identity, np.ndarray):
+            import torch  # noqa: PLC0415 - whoever gives a tensor has it already
+
             neutral, who, what = (
                 torch.from_numpy(part).to(identity) for part in (self.neutral, self.identity[:count], self.expression)
             )

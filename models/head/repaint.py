@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from models.head.drawing import Drawable, draw
 from models.head.head import Head
 from models.head.parameters import HeadParameters
+from models.head.rastered import rastered
 from models.head.texture import filled, seen
-from models.smirk.rasteriser import rasterise
 from models.types import Image
 
 INNER = ("mouth_cavity", "teeth_upper", "teeth_lower", "eye_right", "eye_left", "eye_pocket_right", "eye_pocket_left")
@@ -59,7 +58,7 @@ def repaint(head: Head, before: HeadParameters, after: HeadParameters, image: Im
 def _look(head: Head, faces: NDArray[np.int32], old: NDArray, new: NDArray, show: NDArray, *, size: int) -> _Seen:
     screen = (new * (2 / size)).astype(np.float32)
     screen[:, :2] += 1 / size - 1
-    fragments = rasterise(torch.from_numpy(screen)[None], torch.from_numpy(faces).long(), size=size)
+    fragments = rastered(screen, faces, size=size)
     covered = fragments.covered[0].numpy()
     corners, weights = faces[fragments.triangles[0].numpy()], fragments.weights[0].numpy()[..., None]
     inner = np.isin(head.part_of, [head.part_names.index(name) for name in INNER])

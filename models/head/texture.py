@@ -6,12 +6,11 @@ from functools import cache
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from models.head.head import Head
 from models.head.parameters import HeadParameters
-from models.smirk.rasteriser import rasterise
+from models.head.rastered import rastered
 from models.types import Image, Points
 
 SIZE = 512
@@ -95,7 +94,7 @@ def _atlas(head: Head) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         back, 0.2 + 0.3 * np.linalg.norm(place, axis=1), np.where(head.part_of == 0, 0.0, 0.1 - head.neutral[:, 2])
     )
     flat = np.concatenate([place, depth[:, None]], 1).astype(np.float32)
-    found = rasterise(torch.from_numpy(flat)[None], torch.from_numpy(head.faces).long(), size=SIZE)
+    found = rastered(flat, head.faces, size=SIZE)
     triangles, weights = found.triangles[0].numpy(), found.weights[0].numpy()
     empty = (triangles < 0).astype(np.uint8)
     _, labels = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
@@ -122,7 +121,7 @@ def seen(
     shown = np.isin(head.part_of, [head.part_names.index(name) for name in parts])
     skin = np.isin(head.part_of, [head.part_names.index(name) for name in PHOTOGRAPHED])
     screen, zoom = to_screen(placed)
-    found = rasterise(torch.from_numpy(screen)[None], torch.from_numpy(head.faces).long(), size=DEPTH_SIZE)
+    found = rastered(screen, head.faces, size=DEPTH_SIZE)
     corners = head.faces[found.triangles[0].numpy()]
     depth = (found.weights[0].numpy() * screen[corners][..., 2]).sum(2)
     depth[~found.covered[0].numpy()] = np.inf

@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import trimesh
@@ -19,7 +20,6 @@ from models import registry
 from models.errors import BadInput
 from models.head.fit import similarity
 from models.head.parameters import TO_PICTURE, HeadParameters
-from models.smirk.reader import SmirkFace
 from models.types import Face, Image
 from models.weights import find_weight
 from studio.gpu import on_gpu
@@ -27,6 +27,9 @@ from studio.services.expression import PhotoReading, scaled
 from studio.services.mesh_exports import exported
 from studio.services.mesh_orders import Made, Order
 from studio.services.mesh_scene import REACH, STAGE_SIZE, data_url, packed, plain, stage_around
+
+if TYPE_CHECKING:
+    from models.smirk.reader import SmirkFace
 
 NAME = "SMIRK, official (your files)"
 
