@@ -28,6 +28,7 @@ from studio.services.samplers import (
     obvious_triplets,
     random_triplets,
 )
+from studio.services.tuned import expression_networks
 
 AHEAD = 3
 """Questions a browser holds: the one shown and those already painted behind it."""
@@ -96,7 +97,7 @@ def first_project(store: Store) -> ProjectRow | None:
     opened = [project for project in store.projects() if project.state == "open"]
     if opened:
         return opened[0]
-    candidates = [(store.backends(gallery.id), gallery) for gallery in store.galleries()]
+    candidates = [(expression_networks(store, gallery.id), gallery) for gallery in store.galleries()]
     ready = [(backends[0], gallery) for backends, gallery in candidates if backends]
     if not ready or store.projects():
         return None

@@ -12,6 +12,7 @@ from models.types import Face, Image
 from studio.services import latent
 from studio.services.background import Report
 from studio.services.selection import code_of, starter_by_hash
+from studio.services.tuned import LATENT
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -58,7 +59,7 @@ def _keep(store: Store, fresh: dict[int, NDArray[np.float32]]) -> None:
 
 def is_latent(backend: str) -> bool:
     """Tell whether a map shows codes of a latent space."""
-    return backend.startswith("dfc_vae-")
+    return backend.startswith(LATENT)
 
 
 def code_of_face(image: Image, face: Face) -> tuple[NDArray[np.float32], str]:

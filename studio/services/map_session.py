@@ -20,7 +20,7 @@ from studio.services.expression import find_and_read
 from studio.services.gallery import STARTER, ensure_starter_gallery, read_known
 from studio.services.gallery_reading import forget_deleted, read_gallery, unread
 from studio.services.sprites import face_thumbnail
-from studio.services.tuned import base_of, kept_up
+from studio.services.tuned import LATENT, base_of, kept_up
 
 if TYPE_CHECKING:
     from db.types import FaceRow
@@ -70,7 +70,9 @@ def _backend(context: Context, gallery_ids: Sequence[int], report: Report) -> st
         found = explore.backends_of(context.store, gallery_ids)
     if not found:
         raise NothingToMap("No network has read faces of this gallery yet.")
-    return kept_up(context.store, present if present in found else base_of(found[0]))
+    if present in found:
+        return kept_up(context.store, present)
+    return kept_up(context.store, base_of(min(found, key=lambda name: name.startswith(LATENT))))
 
 
 def _tell(report: Report, words: str, share: float) -> None:

@@ -16,6 +16,7 @@ from models.errors import MienError
 from models.images import encode_image
 from studio.services import gallery, team_plots
 from studio.services.sprites import face_thumbnail
+from studio.services.tuned import expression_networks
 
 if TYPE_CHECKING:
     from studio.context import Context
@@ -158,7 +159,7 @@ def _people(context: Context, tally: Tally) -> list[Body]:
 
 
 def _gallery(context: Context, gallery_id: int, name: str) -> Body:
-    backends = [str(backend) for backend in context.store.backends(gallery_id)]
+    backends = expression_networks(context.store, gallery_id)
     return {"id": gallery_id, "name": name, "faces": context.store.count_faces(gallery_id), "backends": backends}
 
 

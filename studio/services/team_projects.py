@@ -9,6 +9,7 @@ from db.errors import WrongShape
 from db.types import AnnotatorRow, NewProject
 from studio.services import compare, gallery
 from studio.services.team import project_of
+from studio.services.tuned import expression_networks
 
 if TYPE_CHECKING:
     from studio.context import Context
@@ -35,7 +36,7 @@ def make(context: Context, _admin: AnnotatorRow, body: Body) -> Body:
         raise WrongShape("choose a gallery; `mien gallery add FOLDER` makes one")
     if chosen.name == gallery.STARTER:
         gallery.ensure_starter_gallery(context)
-    backends = [str(backend) for backend in context.store.backends(chosen.id)]
+    backends = expression_networks(context.store, chosen.id)
     backend = str(body.get("backend") or "") or next((one for one in backends if "+run" not in one), "")
     if backend not in backends:
         raise WrongShape("no network has read the faces of this gallery yet; open it in Explore first")

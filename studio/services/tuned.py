@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 MARK = "+run"
+LATENT = "dfc_vae-"
 
 
 def backend_of(run: ModelRunRow) -> Backend:
@@ -31,6 +32,15 @@ def base_of(backend: str) -> str:
     named = Backend.parse(backend)
     name, mark, _ = named.name.partition(MARK)
     return str(Backend(name, named.weight_hash.rpartition(".")[0])) if mark else backend
+
+
+def expression_networks(store: Store, gallery_id: int) -> list[str]:
+    """Return the networks whose expression vectors a gallery's faces have, as they are and fine-tuned.
+
+    Codes of the latent space lie in the same table and say more than the expression; they are left out.
+    """
+    names = [str(backend) for backend in store.backends(gallery_id)]
+    return [name for name in names if not name.startswith(LATENT)]
 
 
 def load_head(run: ModelRunRow) -> ExpressionHead:
