@@ -30,6 +30,11 @@ EARS = ("ear_left", "ear_right")
 EAR_SHADE = 0.88
 CHEEKS = (50, 280, 205, 425)
 EYES = ("eye_left", "eye_right")
+IRIS_FROM, IRIS_TO = 40, 180
+"""Grey levels between the head's own pupils and the white of its eyes."""
+IRIS_RANGE = (28, 120)
+WHITE_SHADE = 0.82
+"""The white of an eye lies in the shadow of its lids."""
 
 
 def bake_texture(head: Head, parameters: HeadParameters, vertices: NDArray[np.float32], image: Image) -> Image:
@@ -41,7 +46,9 @@ def bake_texture(head: Head, parameters: HeadParameters, vertices: NDArray[np.fl
     def spread(values: NDArray) -> NDArray:
         return np.einsum("xyk,xykc->xyc", weights, values[corners])
 
-    share = spread(seen(head, parameters, placed, vertices)[:, None])[..., 0]  # (S, S)
+    shown = seen(head, parameters, placed, vertices)
+    colours = _with_irises(head, image, placed, shown)
+    share = spread(shown[:, None])[..., 0]  # (S, S)
     at = spread(placed[:, :2]).astype(np.float32)
     zoom = 1.0
     if parameters.scale > 4000:  # a very large face: shrink first, or pixels would be skipped
@@ -64,15 +71,35 @@ def bake_texture(head: Head, parameters: HeadParameters, vertices: NDArray[np.fl
     total = share + twin_share
     colour = (taken * share[..., None] + twin * twin_share[..., None]) / np.maximum(total, 1e-6)[..., None]
     whole = filled(colour, np.clip(total, 0, 1))
-    plain = spread(head.colours.astype(np.float32))
+    plain = spread(colours)
     ears = spread(np.isin(head.part_of, [head.part_names.index(name) for name in EARS]).astype(np.float32)[:, None])
     plain *= 1 + ears * (EAR_SHADE * _skin_tone(head, whole) - 1)
     own = np.isin(head.part_of, [head.part_names.index(name) for name in CONTINUED]).astype(np.float32)
     skin = spread(own[:, None])
-    plain += (taken - plain) * (eye[..., 0] * share)[..., None]
     texture = np.clip(whole * skin + plain * (1 - skin) + 0.5, 0, 255).astype(np.uint8)
     # where front and back of an eyeball meet in the map, a thin line of the wrong one remains
     return np.where(eye > 0.5, cv2.medianBlur(texture, 5), texture)
+
+
+def _with_irises(head: Head, image: Image, placed: Points, shown: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(V, 3) the head's own colours, the irises as dark as the photo's.
+
+    Eyes are drawn, not photographed: they turn under their lids, and a small photo of an eye has no pupil.
+    """
+    colours = head.colours.astype(np.float32)
+    eyes = np.isin(head.part_of, [head.part_names.index(name) for name in EYES])
+    iris = eyes & (colours > IRIS_FROM).all(1) & (colours < IRIS_TO).all(1)
+    look = np.flatnonzero(iris & (shown > 0.3))
+    if len(look):
+        height, width = image.shape[:2]
+        columns = np.clip(np.rint(placed[look, 0]).astype(int), 0, width - 1)
+        rows = np.clip(np.rint(placed[look, 1]).astype(int), 0, height - 1)
+        pixels = image[rows, columns].astype(np.float32)
+        grey = pixels.mean(1)
+        seen_colour = np.median(pixels[grey <= np.median(grey)], axis=0)
+        colours[iris] = np.clip(seen_colour, *IRIS_RANGE)
+    colours[eyes & ~iris & (colours > IRIS_TO).all(1)] *= WHITE_SHADE
+    return colours
 
 
 def _skin_tone(head: Head, texture: NDArray[np.float32]) -> NDArray[np.float32]:
