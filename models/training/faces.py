@@ -72,7 +72,7 @@ class FaceCrops(IterableDataset):
         worker = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
         while True:
-            yield _stack([self.draw(rng) for _ in range(self.batch)])
+            yield stack([self.draw(rng) for _ in range(self.batch)])
 
     def draw(self, rng: np.random.Generator) -> dict[str, NDArray]:
         """One crop: most show a face, some do not."""
@@ -89,10 +89,7 @@ class FaceCrops(IterableDataset):
         points = move(matrix, landmarks, SIZE)
         crop = cut(picture, matrix, SIZE, rng)
         if rng.random() < 0.5:
-            crop = np.ascontiguousarray(crop[:, ::-1])
-            points = points[MIRRORED_LANDMARKS] * np.array([-1, 1, 1], np.float32)
-            # a pixel centre mirrored about (size - 1) / 2 is exact: `move` puts the zero there
-            blendshapes = blendshapes[MIRRORED_BLENDSHAPES]
+            crop, points, blendshapes = mirrored(crop, points, blendshapes)
         return _sample(photograph(crop, rng), points, blendshapes, 1.0)
 
 
@@ -105,7 +102,15 @@ def _sample(crop: Image, points: NDArray, blendshapes: NDArray, is_face: float) 
     }
 
 
-def _stack(samples: list[dict[str, NDArray]]) -> Batch:
+def mirrored(crop: Image, points: NDArray, blendshapes: NDArray) -> tuple[Image, NDArray, NDArray]:
+    """Mirror a crop with its points (478, 3) in crop units and blendshapes (52,)."""
+    # a pixel centre mirrored about (size - 1) / 2 is exact: `move` puts the zero there
+    turned = points[MIRRORED_LANDMARKS] * np.array([-1, 1, 1], np.float32)
+    return np.ascontiguousarray(crop[:, ::-1]), turned, blendshapes[MIRRORED_BLENDSHAPES]
+
+
+def stack(samples: list[dict[str, NDArray]]) -> Batch:
+    """Make one batch of samples with the same names; pixels become (B, 3, S, S), channels last in memory."""
     batch = {name: torch.from_numpy(np.stack([s[name] for s in samples])) for name in samples[0]}
     batch["pixels"] = batch["pixels"].permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
     return batch

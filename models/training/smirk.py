@@ -33,7 +33,7 @@ from models.smirk_open.encoder import USUAL_SCALE, OpenEncoder, project
 from models.smirk_open.reader import OpenReader
 from models.training.augment import Placement, cut, move, photograph, place
 from models.training.data import FaceSet, read_faces, split
-from models.training.faces import expression_weights, landmark_weights
+from models.training.faces import expression_weights, landmark_weights, mirrored, stack
 from models.training.loop import Batch, Budget, fit
 from models.training.ship import CLIPS, CONGRESS, LONDON, MEDIAPIPE, SFHQ, WARPED, WEBMORPH, figure, ship
 from models.types import Image
@@ -72,7 +72,7 @@ class HeadCrops(IterableDataset):
         worker = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
         while True:
-            yield _stack([self.draw(rng) for _ in range(self.batch)])
+            yield stack([self.draw(rng) for _ in range(self.batch)])
 
     def draw(self, rng: np.random.Generator) -> dict[str, NDArray]:
         """One crop of one face, half of them mirrored."""
@@ -83,9 +83,7 @@ class HeadCrops(IterableDataset):
         points = move(matrix, landmarks, SIZE)
         crop = cut(picture, matrix, SIZE, rng)
         if rng.random() < 0.5:
-            crop = np.ascontiguousarray(crop[:, ::-1])
-            points = points[MIRRORED_LANDMARKS] * np.array([-1, 1, 1], np.float32)
-            blendshapes = blendshapes[MIRRORED_BLENDSHAPES]
+            crop, points, blendshapes = mirrored(crop, points, blendshapes)
             identity = identity * self.head.identity_signs
         return _sample(photograph(crop, rng), points, blendshapes, identity)
 
@@ -103,12 +101,6 @@ def _sample(crop: Image, points: NDArray, blendshapes: NDArray, identity: NDArra
         "blendshapes": blendshapes.astype(np.float32),
         "identity": identity.astype(np.float32),
     }
-
-
-def _stack(samples: list[dict[str, NDArray]]) -> Batch:
-    batch = {name: torch.from_numpy(np.stack([s[name] for s in samples])) for name in samples[0]}
-    batch["pixels"] = batch["pixels"].permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-    return batch
 
 
 class LandmarksOfHead(nn.Module):

@@ -32,11 +32,9 @@ from studio.services.mesh_exports import parameter_columns, parameter_row
 from studio.services.mesh_glb import Movement, glb
 from studio.services.mesh_graphics import draw
 from studio.services.mesh_scene import EYE_PARTS, FRONT_PARTS
-from studio.services.timeline import MOST_SECONDS, SEARCH_EDGE, follow
+from studio.services.timeline import BATCH, MOST_SECONDS, SEARCH_EDGE, SHOWN_EDGE, follow, share_read
 
-SHOWN_EDGE = 480
 FILM_EDGE = 960
-BATCH = 4
 LONGEST_GAP_S = 0.6
 """Between two frames with a face, over which the head is drawn on."""
 
@@ -76,9 +74,7 @@ class MeshClip:
     @property
     def share(self) -> float:
         """How much of the clip has been read, 0..1."""
-        if self.is_complete or self.duration_s <= 0:
-            return 1.0
-        return min(len(self.frames) * max(self.every_s, 1e-3) / self.duration_s, 1.0)
+        return 1.0 if self.is_complete else share_read(len(self.frames), self.every_s, self.duration_s)
 
     @property
     def read(self) -> tuple[MeshFrame, ...]:

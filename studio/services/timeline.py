@@ -63,9 +63,7 @@ class ClipReading:
     @property
     def share(self) -> float:
         """How much of the clip has been read, 0..1."""
-        if self.is_complete or self.duration_s <= 0:
-            return 1.0
-        return min(len(self.frames) * max(self.every_s, 1e-3) / self.duration_s, 1.0)
+        return 1.0 if self.is_complete else share_read(len(self.frames), self.every_s, self.duration_s)
 
     @property
     def seconds_left(self) -> float | None:
@@ -73,6 +71,11 @@ class ClipReading:
         if self.share <= 0.0 or self.seconds_spent <= 0.0:
             return None
         return self.seconds_spent / self.share * (1.0 - self.share)
+
+
+def share_read(frames: int, every_s: float, duration_s: float) -> float:
+    """How much of a clip so many frames are, 0..1; all of it where its length is not known."""
+    return 1.0 if duration_s <= 0 else min(frames * max(every_s, 1e-3) / duration_s, 1.0)
 
 
 @dataclass(frozen=True)
