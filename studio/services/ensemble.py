@@ -12,8 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from db.errors import StoreError
 from db.store import Store
 from db.types import NewTriplet, ProjectRow
+from models.errors import MienError
 from studio.services import finetuning
 from studio.services.samplers import Pool, active_triplets, random_triplets
 
@@ -62,7 +64,7 @@ def in_background(project_id: int, work: Callable[[], object]) -> threading.Thre
     def run() -> None:
         try:
             work()
-        except Exception:
+        except (StoreError, MienError, ValueError):  # a sampler says ValueError where too few faces are left
             log.exception("the queue of project %s could not be filled beforehand", project_id)
         finally:
             with _lock:
