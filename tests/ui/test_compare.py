@@ -15,8 +15,9 @@ from db.store import Store
 from db.types import NewProject
 from studio.services import access
 from studio.services.compare import start_project
-from tests.drawn_faces import BACKEND
-from tests.ui.compare_page import compare_page
+from studio.tabs import compare
+from tests.drawn_faces import BACKEND, add_drawn_gallery
+from tests.ui.tab_page import tab_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
 CHROMIUM = Path("/usr/bin/chromium")
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio and Starlette warn a
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store]]:
-    with compare_page(tmp_path_factory.mktemp("compare")) as (address, store):
+    with tab_page(compare, tmp_path_factory.mktemp("compare"), prepare=add_drawn_gallery) as (address, store):
         gallery = store.galleries()[0]
         start_project(store, NewProject("Work", gallery.id, BACKEND, qualification=0, gold_share=0.0, repeat_share=0.0))
         start_project(store, NewProject("Practice", gallery.id, BACKEND, qualification=3))

@@ -4,53 +4,27 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import pytest
 
-from db.engine import open_database
 from db.store import Store
 from db.types import NewAnswer, NewProject
-from studio.components.scripts import PLOTLY, STATIC, head
-from studio.context import Context
-from studio.palette import colour_variables
 from studio.services import access
 from studio.services.compare import start_project
-from studio.settings import read_settings
 from studio.tabs import team
-from studio.theme import MienTheme
 from tests.drawn_faces import BACKEND, add_drawn_gallery
+from tests.ui.tab_page import tab_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio and Starlette warn about each other's future
 
 
-@contextmanager
-def team_page(folder: Path) -> Iterator[tuple[str, Store]]:
-    """Serve the tab alone, on a database of its own, and yield its address and its store."""
-    settings = replace(read_settings({"MIEN_DATA_DIR": str(folder)}), port=0)
-    engine = open_database(settings.database_url)
-    store = Store(engine)
-    gr.set_static_paths([STATIC, PLOTLY])
-    with gr.Blocks(title="Mien", analytics_enabled=False, fill_width=True) as page, gr.Tabs(), gr.Tab(team.TITLE):
-        team.build(Context(settings, store))
-    look = {"theme": MienTheme(), "css": colour_variables(), "head": head()}
-    _, address, _ = page.queue().launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **look)
-    try:
-        yield address, store
-    finally:
-        page.close()
-        engine.dispose()
-
-
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store]]:
-    with team_page(tmp_path_factory.mktemp("team")) as (address, store):
+    with tab_page(team, tmp_path_factory.mktemp("team")) as (address, store):
         gallery = add_drawn_gallery(store)
         project = start_project(store, NewProject("Smiles", gallery, BACKEND, overlap=4, qualification=0))
         for place, name in enumerate(("Ada", "Bob", "Cleo", "=Dan")):
