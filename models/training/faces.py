@@ -25,7 +25,7 @@ from models.registry import shipped
 from models.training.augment import Placement, cut, move, photograph, place
 from models.training.data import FaceSet, read_faces, split
 from models.training.loop import Batch, Budget, fit
-from models.training.negatives import mistaken, not_a_face
+from models.training.negatives import mistaken, mistakes, not_a_face, things
 from models.training.ship import CLIPS, CONGRESS, LONDON, MEDIAPIPE, SFHQ, WARPED, WEBMORPH, figure, ship
 from models.types import Image
 
@@ -37,7 +37,9 @@ LOOSE = Placement(scale=(1.1, 2.0), shift=0.09, roll=15.0)
 TIGHT = Placement(scale=(1.25, 1.6), shift=0.025, roll=4.0, wide_share=0.0)
 """What the second look gives, after the first one has found and turned the face."""
 TIGHT_SHARE = 0.7
-NEGATIVE_SHARE = 0.12
+NEGATIVE_SHARE = 0.15
+MISTAKEN_SHARE = 0.65
+"""Share of the pictures without a face that are something the detector once took for one."""
 LIMITS = (
     "Learned from another network's answers, not from people's, and mostly from synthetic faces and portraits. "
     "Faces turned over 35 degrees, strongly lit from one side or under masks are read less well; tongue, nose wrinkles "
@@ -80,7 +82,7 @@ class FaceCrops(IterableDataset):
         picture, landmarks = self.faces.pictures[row], self.faces.landmarks[row]
         blendshapes = self.faces.blendshapes[row]
         if rng.random() < NEGATIVE_SHARE:
-            if self.mistakes is not None and rng.random() < 0.6:
+            if self.mistakes is not None and rng.random() < MISTAKEN_SHARE:
                 crop = mistaken(self.mistakes, SIZE, rng)
             else:
                 crop = not_a_face(picture, landmarks, SIZE, rng)
@@ -183,6 +185,14 @@ def measure_crops(network: nn.Module, faces: FaceSet, *, device: str = "cpu") ->
     }
 
 
+def taken_for_faces(data: Path, faces: FaceSet, out: Path) -> NDArray[np.uint8]:
+    """What the detector takes for a face, in the pictures of `faces` and in scenes made of `data`/nofaces if there."""
+    found = [mistakes(faces, out / "mistakes.npz")]
+    if (data / "nofaces").is_dir():
+        found.append(things(data / "nofaces", out / "things.npz"))
+    return np.concatenate(found)
+
+
 def train(
     *,
     data: Path,
@@ -213,9 +223,8 @@ def train(
         network.load_state_dict(shipped("faces")[1])
     deviation = torch.from_numpy(training.blendshapes.std(0)).clamp(min=0.04).to(device)
     weight = landmark_weights().to(device)
-    stream = DataLoader(
-        FaceCrops(training, seed=1, batch=batch), batch_size=None, num_workers=workers, prefetch_factor=4
-    )
+    crops = FaceCrops(training, seed=1, batch=batch, mistakes=taken_for_faces(data, training, out))
+    stream = DataLoader(crops, batch_size=None, num_workers=workers, prefetch_factor=4)
 
     def publish(averaged: nn.Module) -> None:
         averaged.save_pretrained(out / "model")

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
+from models.errors import BadInput
 from models.faces.detect import haar
 from models.faces.finder import FIRST_SCALE
 from models.training.data import FaceSet
@@ -89,6 +91,72 @@ def mistakes(faces: FaceSet, cache: Path, *, most: int = 2500, size: int = 160) 
     np.savez_compressed(cache, squares=found)
     log.info("%d mistakes of the detector in %d pictures", len(found), most)
     return found
+
+
+def things(folder: Path, cache: Path, *, scenes: int = 6000, size: int = 160) -> NDArray[np.uint8]:
+    """Squares (M, size, size, 3) that the cascades take for a face in scenes without one; kept in `cache`.
+
+    `folder` holds photos without faces, and objects cut out as pictures with transparency, which are laid on the
+    photos. With every mistake comes one square from anywhere in its scene.
+    """
+    if cache.is_file():
+        return np.asarray(np.load(cache)["squares"])
+    photos, objects = _pictures_below(folder)
+    if not photos:
+        raise BadInput(f"{folder} holds no opaque photo to lay objects on")
+    detect, rng = haar(neighbours=1), np.random.default_rng(0)
+    squares: list[Image] = []
+    for _ in range(scenes):
+        scene = _scene(photos, objects, rng)
+        for proposal in detect(scene):
+            edge = proposal.box.width * FIRST_SCALE
+            squares.append(_square(scene, np.array(proposal.box.centre), edge, size, border=cv2.BORDER_REPLICATE))
+            anywhere = rng.uniform(0.2, 0.8, 2) * scene.shape[0]
+            squares.append(_square(scene, anywhere, edge * rng.uniform(0.7, 1.5), size, border=cv2.BORDER_REPLICATE))
+    found = np.stack(squares) if squares else np.zeros((0, size, size, 3), np.uint8)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(cache, squares=found)
+    log.info("%d squares without a face from %d scenes", len(found), scenes)
+    return found
+
+
+def _pictures_below(folder: Path, *, edge: int = 700) -> tuple[list[Image], list[NDArray[np.uint8]]]:
+    """Photos (H, W, 3) and cut-out objects (H, W, 4) below a folder, at most `edge` pixels wide or high."""
+    photos: list[Image] = []
+    objects: list[NDArray[np.uint8]] = []
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+            continue
+        with PIL.Image.open(file) as picture:
+            picture.thumbnail((edge, edge))
+            clear = picture.has_transparency_data
+            pixels = np.asarray(picture.convert("RGBA" if clear else "RGB"))
+        if clear and min(pixels.shape[:2]) >= 48:
+            objects.append(pixels)
+        elif min(pixels.shape[:2]) >= 200:
+            photos.append(pixels)
+    return photos, objects
+
+
+def _scene(
+    photos: list[Image], objects: list[NDArray[np.uint8]], rng: np.random.Generator, *, edge: int = 320
+) -> Image:
+    """A part of a photo (edge, edge, 3) with up to four objects laid on it, turned, mirrored and shaded."""
+    photo = photos[rng.integers(len(photos))]
+    side = int(min(photo.shape[:2]) * rng.uniform(0.3, 1.0))
+    y, x = (int(rng.integers(0, length - side + 1)) for length in photo.shape[:2])
+    scene = cv2.resize(photo[y : y + side, x : x + side], (edge, edge), interpolation=cv2.INTER_AREA).astype(np.float32)
+    for _ in range(int(rng.integers(0, 5)) if objects else 0):
+        item = objects[rng.integers(len(objects))]
+        height, width = item.shape[:2]
+        zoom = edge * rng.uniform(0.25, 0.9) / max(height, width)
+        matrix = cv2.getRotationMatrix2D((width / 2, height / 2), rng.normal(0, 25), zoom)
+        matrix[:, 2] += rng.uniform(0.15, 0.85, 2) * edge - np.array([width, height]) / 2
+        laid = cv2.warpAffine(item, matrix, (edge, edge), flags=cv2.INTER_AREA).astype(np.float32)
+        cover = laid[..., 3:] / 255
+        scene = scene * (1 - cover) + laid[..., :3] * cover * rng.uniform(0.6, 1.1)
+    picture = np.clip(scene, 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(picture[:, ::-1]) if rng.random() < 0.5 else picture
 
 
 def mistaken(squares: NDArray[np.uint8], size: int, rng: np.random.Generator) -> Image:
