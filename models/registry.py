@@ -114,6 +114,22 @@ def _dfc_vae() -> Any:
     return load_space()
 
 
+def _occlusion() -> Any:
+    from models.occlusion.load import load_reader  # noqa: PLC0415 - torch loads when a face is first completed
+
+    return load_reader()
+
+
+def _fsrt_open() -> Any:
+    from models.fsrt_open.animator import Animator  # noqa: PLC0415 - torch loads when a face is first animated
+    from models.fsrt_open.network import FsrtOpen  # noqa: PLC0415
+
+    config, tensors, backend = shipped("fsrt_open")
+    network = FsrtOpen(**config)
+    network.load_state_dict(tensors)
+    return Animator(network, backend=backend, device=choose_device(places().device))
+
+
 def _smirk() -> Any:
     from models.smirk.official import load_reader  # noqa: PLC0415 - torch loads when a head is first asked for
     from models.weights import require_weight  # noqa: PLC0415
@@ -123,7 +139,7 @@ def _smirk() -> Any:
     return load_reader(checkpoint, flame, device=choose_device(places().device))
 
 
-BROUGHT_BUILDERS: dict[str, Callable[[], Any]] = {"smirk": _smirk}
+BROUGHT_BUILDERS: dict[str, Callable[[], Any]] = {"smirk": _smirk, "fsrt_open": _fsrt_open}
 """Networks whose files a user brings; `load` builds them, `load_all` does not ask for them."""
 
 BUILDERS: dict[str, Callable[[], Any]] = {
@@ -131,6 +147,7 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     "deepfever": _deepfever,
     "head": _head,
     "dfc_vae": _dfc_vae,
+    "occlusion": _occlusion,
 }
 
 
