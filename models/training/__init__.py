@@ -20,6 +20,11 @@ RECIPES: dict[str, str] = {
     "dfc_vae_directions": "models.training.dfc_vae_directions",
     "dfc_vae_pixel": "models.training.dfc_vae_pixel",
     "dfc_vae_paper": "models.training.dfc_vae_paper",
+    "mae": "models.training.mae",
+    "svdd": "models.training.svdd",
+    "refiner": "models.training.refiner",
+    "ofer": "models.training.ofer",
+    "diffusion": "models.training.diffusion",
 }
 
 

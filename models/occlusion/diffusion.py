@@ -1,0 +1,104 @@
+"""Filling by diffusion: several different guesses of the hidden part, each as likely as the next.
+
+A small U-Net predicts the noise of a half-size crop. It is told the visible part, the autoencoder's guess and the mask
+(as in Palette, Saharia et al. 2022), and at each step the visible pixels are put back with the right amount of noise
+(RePaint, Lugmayr et al., CVPR 2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from diffusers import DDIMScheduler, UNet2DModel
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+
+from models.errors import Cancelled
+from models.types import BLENDSHAPES
+
+OnStep = Callable[[int, int], bool]
+"""Called with (steps done, steps in all); work stops when it answers False."""
+TRAINING_STEPS = 1000
+
+
+class FaceDiffusion(ModelMixin, ConfigMixin):
+    """Pictures (B, 3, s, s) in [-1, 1]; told (B, 7, s, s): visible picture 3, guess 3, mask 1."""
+
+    @register_to_config
+    def __init__(
+        self, size: int = 60, widths: tuple[int, ...] = (48, 96, 144), layers: int = 1, prediction: str = "v_prediction"
+    ) -> None:
+        super().__init__()
+        widths = tuple(widths)
+        self.unet = UNet2DModel(
+            sample_size=size,
+            in_channels=3 + 7,
+            out_channels=3,
+            block_out_channels=widths,
+            layers_per_block=layers,
+            down_block_types=("DownBlock2D",) * (len(widths) - 1) + ("AttnDownBlock2D",),
+            up_block_types=("AttnUpBlock2D",) + ("UpBlock2D",) * (len(widths) - 1),
+            attention_head_dim=24,
+            norm_num_groups=8,
+            class_embed_type="identity",
+        )
+        # one more number says that the expression is not given
+        self.expression = nn.Linear(BLENDSHAPES + 1, widths[0] * 4)
+
+    def forward(self, noisy: Tensor, steps: Tensor, told: Tensor, blendshapes: Tensor | None = None) -> Tensor:
+        """Return what the schedule calls the prediction (B, 3, s, s); blendshapes (B, 52), NaN where not given."""
+        if blendshapes is None:
+            blendshapes = noisy.new_full((len(noisy), BLENDSHAPES), torch.nan)
+        given = ~blendshapes.isnan().any(1, keepdim=True)
+        asked = torch.cat([torch.where(given, blendshapes, 0.0), (~given).to(blendshapes.dtype)], 1)
+        return self.unet(torch.cat([noisy, told], 1), steps, class_labels=self.expression(asked)).sample
+
+
+def schedule(network: FaceDiffusion) -> DDIMScheduler:
+    """Return the noise schedule the network was trained with."""
+    return DDIMScheduler(
+        num_train_timesteps=TRAINING_STEPS,
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type=str(network.config["prediction"]),
+        timestep_spacing="trailing",
+        clip_sample=True,
+    )
+
+
+@torch.inference_mode()
+def fill(
+    network: FaceDiffusion,
+    image: Tensor,
+    mask: Tensor,
+    guess: Tensor,
+    *,
+    steps: int = 20,
+    samples: int = 1,
+    seed: int = 0,
+    blendshapes: Tensor | None = None,
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """Fill one picture (1, 3, s, s) in [0, 1] where the mask (1, 1, s, s) is 1; returns (samples, 3, s, s) in [0, 1].
+
+    Raises Cancelled when `on_step` answers False.
+    """
+    noise_of = torch.Generator().manual_seed(seed)
+    plan = schedule(network)
+    plan.set_timesteps(steps)
+    size = (samples, 3, *image.shape[-2:])
+    clean = (image * 2 - 1).expand(size)
+    told = torch.cat([(image * 2 - 1) * (1 - mask), guess * 2 - 1, mask], 1).expand(samples, -1, -1, -1)
+    first_noise = torch.randn(size, generator=noise_of).to(image.device)
+    current = first_noise
+    for number, moment in enumerate(plan.timesteps):
+        when = moment.expand(samples).to(image.device)
+        said = network(current, when, told, blendshapes)
+        current = plan.step(said, moment, current).prev_sample
+        following = plan.timesteps[number + 1 :][:1]
+        known = plan.add_noise(clean, first_noise, following.expand(samples)) if len(following) else clean
+        current = known * (1 - mask) + current * mask
+        if on_step is not None and not on_step(number + 1, steps):
+            raise Cancelled("stopped before all steps were done")
+    return (current / 2 + 0.5).clamp(0, 1)

@@ -1,0 +1,318 @@
+"""Occlusion for people: a photo and a face to what hides it, what may lie behind it, and the expression of both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from models.deepfever import CROP_SCALE, ExpressionNet
+from models.errors import BadInput, MissingWeights
+from models.faces.align import cut, upright_matrix
+from models.faces.network import FaceNet
+from models.latent_ofer.chain import OfficialChain
+from models.occlusion.align import face_matrix
+from models.occlusion.autoencoder import FaceAutoencoder, Guess
+from models.occlusion.detector import PatchSvdd, patch_features
+from models.occlusion.diffusion import FaceDiffusion, OnStep, fill
+from models.occlusion.painting import blend, inpaint, into_photo, lit_like
+from models.occlusion.recogniser import LatentExpression, activation
+from models.occlusion.refiner import Refiner
+from models.occlusion.results import Detection, FaceCrop, Recognition, Reconstruction
+from models.types import EMOTIONS, Crop, Face, Image, Points, check_image
+
+Result = TypeVar("Result")
+METHODS = {
+    "mien": "Autoencoder and refiner",
+    "diffusion": "Diffusion, several guesses",
+    "telea": "Telea (OpenCV)",
+    "navier_stokes": "Navier-Stokes (OpenCV)",
+    "mean_face": "Mean face",
+    "latent_ofer": "Latent-OFER, the authors' files",
+}
+"""Every way to fill a hole, by name; `OcclusionReader.methods` has those that can be used here."""
+DIFFUSION_STEPS = 20
+DIFFUSION_SAMPLES = 4
+MOST_SAMPLES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """The chain's networks; None where the weights are not there."""
+
+    autoencoder: FaceAutoencoder
+    landmarks: FaceNet
+    expression: ExpressionNet
+    expression_backend: str
+    detector: PatchSvdd | None = None
+    refiner: Refiner | None = None
+    recogniser: LatentExpression | None = None
+    diffusion: FaceDiffusion | None = None
+    official: OfficialChain | None = None
+
+
+class OcclusionReader:
+    """The chain: detect, reconstruct, recognise, paste back. Holds networks and nothing of any visitor."""
+
+    def __init__(self, networks: Networks, *, backend: str, device: torch.device) -> None:
+        self.networks = networks
+        self.backend = backend
+        self.device = device
+        self.size = int(networks.autoencoder.config["image_size"])
+        self.grid = networks.autoencoder.grid
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """Title of each method that can be used here, by name, the usual one first."""
+        net = self.networks
+        there = {"mien": net.refiner, "diffusion": net.diffusion, "latent_ofer": net.official}
+        return {name: title for name, title in METHODS.items() if there.get(name, True) is not None}
+
+    def crop(self, image: Image, face: Face) -> FaceCrop:
+        """Cut the square in which the face's bones lie where the networks expect them."""
+        return self.crop_at(image, face.landmarks)
+
+    def crop_at(self, image: Image, landmarks: Points) -> FaceCrop:
+        """The same from landmarks (478, 3) in pixels of the picture."""
+        crop = cut(image, face_matrix(landmarks, size=self.size), size=self.size)
+        return FaceCrop(crop, crop.to_crop(landmarks))
+
+    def detect(self, crop: FaceCrop) -> Detection:
+        """Say how far each patch is from what an uncovered face shows; raises MissingWeights without a detector."""
+        detector = _needed(self.networks.detector, "svdd")
+        spent: dict[str, float] = {}
+        distances = _timed(spent, "detect", lambda: self._distances(detector, crop.pixels))
+        return Detection(distances, float(detector.radius), self.size, spent)
+
+    def reconstruct(
+        self,
+        crop: FaceCrop,
+        mask: NDArray[np.bool_],
+        *,
+        method: str = "mien",
+        steps: int = DIFFUSION_STEPS,
+        samples: int = DIFFUSION_SAMPLES,
+        seed: int = 0,
+        on_step: OnStep | None = None,
+    ) -> Reconstruction:
+        """Guess what the mask (S, S) hides; steps, samples, seed and on_step are the diffusion's.
+
+        Raises BadInput for a mask that hides nothing, everything or has another size, MissingWeights for a method whose
+        weights are not there, Cancelled when `on_step` answers False.
+        """
+        self._check(crop, mask, method)
+        spent: dict[str, float] = {}
+        if method == "mien":
+            coarse, refined = self._mien(crop.pixels, mask, spent)
+        elif method == "diffusion":
+            found = self._diffusion(crop.pixels, mask, spent, steps, samples, seed, on_step)
+            blends = tuple(blend(crop.pixels, one, mask) for one in found)
+            return Reconstruction(method, found[0], found[0], blends[0], mask, blends, spent)
+        elif method == "latent_ofer":
+            official = _brought(self.networks.official, "mae-base")
+            filled = _timed(spent, "official", lambda: official.fill(crop.pixels, mask))
+            coarse, refined = filled.coarse, filled.coarse if filled.refined is None else filled.refined
+            spent |= filled.milliseconds
+        else:
+            coarse = refined = self._plain(crop.pixels, mask, method, spent)
+        blended = _timed(spent, "blended", lambda: blend(crop.pixels, refined, mask))
+        return Reconstruction(method, coarse, refined, blended, mask, (blended,), spent)
+
+    def recognise(self, crop_image: Image, mask: NDArray[np.bool_] | None = None) -> Recognition:
+        """Read the expression of a crop's pixels (S, S, 3), complete or hidden in part.
+
+        With a mask (S, S), of what was hidden before it was filled, latents of the patches join what the convolutions
+        see; without one, or without the weights for it, the expression network alone is asked.
+        """
+        self._check_pixels(crop_image)
+        spent: dict[str, float] = {}
+        square, back = self._expression_crop(crop_image)
+        maps = self._maps([square])
+        cam, features, vector = _timed(spent, "convolutions", lambda: activation(self.networks.expression, maps))
+        tokens = np.zeros((self.grid, self.grid), bool)
+        recogniser = self.networks.recogniser
+        if mask is not None and mask.any() and recogniser is not None:
+            vector = _timed(
+                spent, "latents", lambda: self._with_latents(recogniser, crop_image, mask, features, vector)
+            )
+            tokens.flat[recogniser.relevant.cpu().numpy()] = True
+        emotions = self._emotions(vector)[0]
+        heat = cv2.warpAffine(cam[0].float().cpu().numpy(), _from_maps(back, cam.shape[-1], self), (self.grid,) * 2)
+        heat = heat / max(float(heat.max()), 1e-9)
+        return Recognition(
+            dict(zip(EMOTIONS, map(float, emotions), strict=True)),
+            np.asarray(vector[0].cpu().numpy(), np.float32),
+            heat.astype(np.float32),
+            tokens,
+            self.networks.expression_backend,
+            spent,
+        )
+
+    def paste_back(self, image: Image, crop: FaceCrop | Crop, blended: Image, mask: NDArray[np.bool_]) -> Image:
+        """Lay the filled pixels over the photo at its own size: only hidden ones change, softly at the rim."""
+        check_image(image)
+        return into_photo(image, crop.crop if isinstance(crop, FaceCrop) else crop, blended, mask)
+
+    # The stages
+
+    @torch.inference_mode()
+    def _distances(self, detector: PatchSvdd, pixels: Image) -> NDArray[np.float32]:
+        features = patch_features(self.networks.autoencoder, self._tensor([pixels]))
+        return detector(features)[0].reshape(self.grid, self.grid).float().cpu().numpy()
+
+    @torch.inference_mode()
+    def _mien(self, pixels: Image, mask: NDArray[np.bool_], spent: dict[str, float]) -> tuple[Image, Image]:
+        refiner = _needed(self.networks.refiner, "refiner")
+        image, covered = self._tensor([pixels]), self._mask(mask)
+        guess = _timed(spent, "coarse", lambda: self._guess(image, covered))
+        coarse = torch.where(covered > 0, guess.predicted, image)
+        refined = _timed(spent, "refined", lambda: refiner(image, covered, coarse, guess.latents))
+        return _image(coarse), _image(torch.where(covered > 0, refined, image))
+
+    @torch.inference_mode()
+    def _diffusion(
+        self, pixels: Image, mask: NDArray[np.bool_], spent: dict[str, float],
+        steps: int, samples: int, seed: int, on_step: OnStep | None,
+    ) -> list[Image]:  # fmt: skip
+        network = _needed(self.networks.diffusion, "diffusion")
+        if not 1 <= samples <= MOST_SAMPLES or not 1 <= steps <= 250:
+            raise BadInput(f"1 to {MOST_SAMPLES} samples in 1 to 250 steps, got {samples} in {steps}")
+        image, covered = self._tensor([pixels]), self._mask(mask)
+        guess = _timed(spent, "coarse", lambda: self._guess(image, covered))
+        coarse = torch.where(covered > 0, guess.predicted, image).clamp(0, 1)
+        edge = int(network.config["size"])
+        small = [functional.interpolate(one, size=(edge, edge), mode="area") for one in (image, covered, coarse)]
+        small[1] = (small[1] > 0).float()
+        found = _timed(
+            spent, "diffusion", lambda: fill(network, *small, steps=steps, samples=samples, seed=seed, on_step=on_step)
+        )
+        return _timed(spent, "refined", lambda: self._sharpened(found, image, covered, guess))
+
+    def _sharpened(self, found: Tensor, image: Tensor, covered: Tensor, guess: Guess) -> list[Image]:
+        """Bring half-size guesses (N, 3, s, s) to full size, through the refiner where there is one."""
+        large = functional.interpolate(found, size=image.shape[-2:], mode="bicubic").clamp(0, 1)
+        large = torch.where(covered > 0, large, image)
+        if self.networks.refiner is not None:
+            count = len(large)
+            wide = image.expand(count, -1, -1, -1), covered.expand(count, -1, -1, -1)
+            large = self.networks.refiner(*wide, large, guess.latents.expand(count, -1, -1))
+        large = torch.where(covered > 0, large, image)
+        return [_image(one[None]) for one in large]
+
+    def _plain(self, pixels: Image, mask: NDArray[np.bool_], method: str, spent: dict[str, float]) -> Image:
+        if method == "mean_face":
+            return _timed(spent, "coarse", lambda: lit_like(self._mean_face(), pixels, mask))
+        return _timed(spent, "coarse", lambda: inpaint(pixels, mask, method=method))
+
+    def _mean_face(self) -> NDArray[np.float32]:
+        small = self.networks.autoencoder.prior.picture.float()
+        large = functional.interpolate(small, size=(self.size, self.size), mode="bicubic")
+        return np.ascontiguousarray(large[0].permute(1, 2, 0).cpu().numpy() * 255)
+
+    @torch.inference_mode()
+    def _with_latents(
+        self, recogniser: LatentExpression, pixels: Image, mask: NDArray[np.bool_], features: Tensor, vector: Tensor
+    ) -> Tensor:
+        autoencoder, covered = self.networks.autoencoder, self._mask(mask)
+        hidden = autoencoder.hidden_patches(covered)
+        latents = autoencoder(self._tensor([pixels]), hidden).latents
+        return recogniser(latents, hidden, features.clone(), vector.clone())
+
+    @torch.inference_mode()
+    def _emotions(self, vector: Tensor) -> NDArray[np.float32]:
+        network = self.networks.expression
+        spread = (vector * vector.shape[1] ** 0.5).to(network.compact.weight.dtype)
+        return network.emotions(spread).float().softmax(1).cpu().numpy()
+
+    @torch.no_grad()
+    def _expression_crop(self, pixels: Image) -> tuple[Image, NDArray[np.float64]]:
+        """Find the landmarks of the crop itself and cut what the expression network looks at, with the matrix to it."""
+        small = cv2.resize(pixels, (self._landmark_size,) * 2, interpolation=cv2.INTER_LINEAR)
+        reading = self.networks.landmarks(self._tensor([small]))
+        places = reading.landmarks[0].float().cpu().numpy() * self.size / 2 + (self.size - 1) / 2
+        size = int(self.networks.expression.config["size"])
+        found = cut(pixels, upright_matrix(places, size=size, scale=CROP_SCALE), size=size)
+        return found.pixels, found.crop_from_image
+
+    @property
+    def _landmark_size(self) -> int:
+        return int(self.networks.landmarks.config["size"])
+
+    @torch.no_grad()
+    def _maps(self, squares: list[Image]) -> Tensor:
+        return self.networks.expression.trunk(self._tensor(squares))
+
+    def _guess(self, image: Tensor, covered: Tensor) -> Guess:
+        return self.networks.autoencoder(image, self.networks.autoencoder.hidden_patches(covered))
+
+    # Pixels and checks
+
+    def _tensor(self, pictures: list[Image]) -> Tensor:
+        pixels = torch.from_numpy(np.stack(pictures)).to(self.device).permute(0, 3, 1, 2).float() / 255
+        return pixels.contiguous(memory_format=torch.channels_last)
+
+    def _mask(self, mask: NDArray[np.bool_]) -> Tensor:
+        return torch.from_numpy(mask.astype(np.float32)).to(self.device)[None, None]
+
+    def _check(self, crop: FaceCrop, mask: NDArray[np.bool_], method: str) -> None:
+        self._check_pixels(crop.pixels)
+        if method not in METHODS:
+            raise BadInput(f"no method is called {method!r}; there are {', '.join(METHODS)}")
+        if mask.shape != (self.size, self.size) or mask.dtype != np.bool_:
+            raise BadInput(f"the mask must be bool ({self.size}, {self.size}), got {mask.dtype} {mask.shape}")
+        if not mask.any():
+            raise BadInput("nothing is marked as hidden; paint over the hidden part, or lower the radius")
+        patches = mask.reshape(self.grid, self.size // self.grid, self.grid, -1).any((1, 3))
+        if patches.mean() > 0.95:
+            raise BadInput("too little of the face is left to see; mark less of it as hidden")
+
+    def _check_pixels(self, pixels: Image) -> None:
+        check_image(pixels)
+        if pixels.shape[:2] != (self.size, self.size):
+            raise BadInput(f"expected a crop of {self.size} px, got {pixels.shape[1]}x{pixels.shape[0]}")
+
+
+def _from_maps(to_square: NDArray[np.float64], cells: int, reader: OcclusionReader) -> NDArray[np.float64]:
+    """(2, 3) from the trunk's cells to the crop's patches, given crop pixels to square pixels (3, 3)."""
+    square = int(reader.networks.expression.config["size"])
+    # the middle of a cell or patch lies half of it from its edge
+    square_from_cell = _scaling(square / cells)
+    patch_from_crop = np.linalg.inv(_scaling(reader.size / reader.grid))
+    return (patch_from_crop @ np.linalg.inv(to_square) @ square_from_cell)[:2]
+
+
+def _scaling(edge: float) -> NDArray[np.float64]:
+    return np.array([[edge, 0, (edge - 1) / 2], [0, edge, (edge - 1) / 2], [0, 0, 1]])
+
+
+def _image(tensor: Tensor) -> Image:
+    pixels = (tensor[0].clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+    return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+
+def _needed(network: Result | None, name: str) -> Result:
+    if network is None:
+        raise MissingWeights(f"the weights {name!r} are not in pretrained; run `mien train {name}`")
+    return network
+
+
+def _brought(network: Result | None, name: str) -> Result:
+    if network is None:
+        raise MissingWeights(f"this needs a file of your own; bring it with `mien weights add {name} PATH`")
+    return network
+
+
+def _timed(spent: dict[str, float], name: str, work: Callable[[], Result]) -> Result:
+    """Do something and note the milliseconds it took."""
+    begun = time.perf_counter()
+    result = work()
+    spent[name] = (time.perf_counter() - begun) * 1000
+    return result
