@@ -214,10 +214,10 @@ def repeated(memory: Memory, count: int) -> Memory:
     def times(values: Tensor) -> Tensor:
         return values.expand(count, *values.shape[1:])
 
-    half, quarter, eighth = (times(found) for found in memory.maps)
+    quarter, eighth = (times(found) for found in memory.maps)
     return Memory(
         times(memory.image),
-        (half, quarter, eighth),
+        (quarter, eighth),
         tuple((times(keys), times(values)) for keys, values in memory.keys_values),
         times(memory.expression),
         times(memory.frame),

@@ -53,8 +53,8 @@ class Memory:
 
     image: Tensor
     """(B, 3, S, S) in [0, 1] the first picture, which is warped"""
-    maps: tuple[Tensor, Tensor, Tensor]
-    """(B, C, S/2, S/2), (B, C, S/4, S/4), (B, C, S/8, S/8) features of the first picture"""
+    maps: tuple[Tensor, Tensor]
+    """(B, C, S/4, S/4), (B, C, S/8, S/8) features of the first picture"""
     keys_values: tuple[tuple[Tensor, Tensor], ...]
     """(B, heads, T, 64) of each layer that asks; T counts the patches of all pictures"""
     expression: Tensor
@@ -102,29 +102,30 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         widths: tuple[int, ...] = (32, 64, 128, 192),
         depths: tuple[int, ...] = (2, 2, 2),
         dim: int = 192,
-        heads: int = 4,
-        source_layers: int = 3,
+        heads: int = 3,
+        source_layers: int = 2,
         asking_layers: int = 2,
         expression: int = 48,
-        decoder: tuple[int, ...] = (96, 64, 40),
+        decoder: tuple[int, ...] = (80, 48, 24),
     ) -> None:
         super().__init__()
         self.trunk = Trunk(tuple(widths), tuple(depths))
         self.taps = (0, *(sum(depths[: n + 1]) - 1 for n in range(len(depths))))
         self.express = nn.Sequential(nn.Linear(STATE, 192), nn.GELU(), nn.Linear(192, expression))
-        self.tokens = nn.Linear(widths[-1] + PLACE + expression, dim)
+        self.tokens = nn.Linear(widths[-2] + widths[-1] + PLACE + expression, dim)
         self.source = Transformer(dim, [SelfAttention(dim, heads) for _ in range(source_layers)], hidden=2 * dim)
         asked = 2 * PLACE + COARSE + FINE + 2 * expression + 9
         self.questions = nn.Sequential(nn.Linear(asked, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
         attentions = [CrossAttention(dim, heads, memory_width=dim) for _ in range(asking_layers)]
         self.asking = Transformer(dim, attentions, hidden=2 * dim)
         wide, middle, narrow = decoder
-        self.enter = nn.Conv2d(dim + widths[2] + 2 + COARSE, wide, 1)
+        self.enter = nn.Conv2d(dim + widths[1] + 2 + COARSE, wide, 1)
         self.coarse = nn.Sequential(Block(wide), Block(wide))
-        self.down = nn.Conv2d(wide + widths[1] + 2 + COARSE + FINE, middle, 1)
+        self.down = nn.Conv2d(wide + widths[0] + 2 + COARSE + FINE, middle, 1)
         self.middle = nn.Sequential(Block(middle), Block(middle))
         self.mend = nn.Conv2d(middle, 2, 3, padding=1)
-        self.last = nn.Conv2d(middle + widths[0] + 12 + FINE, narrow, 3, padding=1)
+        self.thin = nn.Conv2d(middle, narrow, 1)
+        self.last = nn.Conv2d(narrow + 12 + FINE, narrow, 1)
         self.narrow = nn.Sequential(Block(narrow), Block(narrow))
         self.paint = nn.Conv2d(narrow, 16, 3, padding=1)
         with torch.no_grad():  # training starts from the plain warp
@@ -145,8 +146,11 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         return self
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, S, S) in [0, 1] -> maps at a half, a quarter, an eighth and a sixteenth of the size."""
-        signal = self.trunk.stem((images - self.trunk.mean) / self.trunk.deviation)
+        """(B, 3, S, S) in [0, 1] -> maps at a quarter, an eighth, a sixteenth and a 32nd of the size.
+
+        The trunk knows faces of 128 px; finer things are left to the warp of the picture itself.
+        """
+        signal = self.trunk.stem((F.avg_pool2d(images, 2) - self.trunk.mean) / self.trunk.deviation)
         found = [signal]
         for number, block in enumerate(self.trunk.blocks):
             signal = block(signal)
@@ -159,18 +163,18 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         count = images.shape[1]
         maps = self.features(images.flatten(0, 1))
         expressions = self.express(states.flatten(0, 1))  # (B * N, E)
-        edge = maps[3].shape[-1]
+        edge = maps[2].shape[-1]
         grid = cells(edge, like=images)[None].expand(len(expressions), -1, -1)  # (B * N, P, 2)
         places = encoded(in_face(grid, frames.flatten(0, 1)))  # (B * N, P, PLACE)
         said = expressions[:, None].expand(-1, edge * edge, -1)
-        tokens = self.tokens(torch.cat([maps[3].flatten(2).transpose(1, 2).to(places.dtype), places, said], 2))
+        shown = torch.cat([maps[2], F.interpolate(maps[3], scale_factor=2.0, mode="nearest")], 1)
+        tokens = self.tokens(torch.cat([shown.flatten(2).transpose(1, 2).to(places.dtype), places, said], 2))
         tokens = self.source(tokens.unflatten(0, (-1, count)).flatten(1, 2))  # (B, N * P, dim)
         keys_values = tuple(attention.fn.remember(tokens) for attention, _ in self.asking.layers)
-        first = [found.unflatten(0, (-1, count))[:, 0] for found in maps[:3]]
-        half, quarter, eighth = first
+        quarter, eighth = (found.unflatten(0, (-1, count))[:, 0] for found in maps[:2])
         return Memory(
             images[:, 0],
-            (half, quarter, eighth),
+            (quarter, eighth),
             keys_values,
             expressions.unflatten(0, (-1, count))[:, 0],
             frames[:, 0],
@@ -180,7 +184,7 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         """Paint B driving frames."""
         expression = self.express(asked.state)  # (B, E)
         answers = self.ask(memory, asked, expression)  # (B, dim, S/16, S/16)
-        half, quarter, eighth = memory.maps
+        quarter, eighth = memory.maps
         flow = asked.flow
         moved = flow - cells_map(flow.shape[-1], like=flow)
         around = torch.cat([moved, asked.coarse], 1)  # (B, 7, G, G)
@@ -195,9 +199,8 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         flow = flow + MEND * torch.tanh(self.mend(middle).float())
         smooth = F.interpolate(flow, scale_factor=2.0, mode="bilinear")
         warped = sampled(memory.image, F.interpolate(smooth, scale_factor=2.0, mode="bilinear"))  # (B, 3, S, S)
-        carried = sampled(half, smooth)
-        narrow = F.interpolate(middle, scale_factor=2.0, mode="bilinear")
-        parts = [narrow, carried, F.pixel_unshuffle(warped, 2), asked.fine]
+        narrow = F.interpolate(self.thin(middle), scale_factor=2.0, mode="bilinear")
+        parts = [narrow, F.pixel_unshuffle(warped, 2), asked.fine]
         narrow = self.narrow(F.relu(self.last(torch.cat(parts, 1))))  # (B, C, S/2, S/2)
         output = F.pixel_shuffle(self.paint(narrow).float(), 2)  # (B, 4, S, S)
         share = torch.sigmoid(output[:, 3:])

@@ -16,6 +16,7 @@ RECIPES: dict[str, str] = {
     "appearance": "models.training.appearance",
     "head": "models.training.head",
     "smirk": "models.training.smirk",
+    "fsrt": "models.training.fsrt",
     "dfc_vae": "models.training.dfc_vae",
     "dfc_vae_directions": "models.training.dfc_vae_directions",
     "dfc_vae_pixel": "models.training.dfc_vae_pixel",

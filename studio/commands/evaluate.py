@@ -50,6 +50,19 @@ def mesh(
 
 
 @app.command()
+def reenact(
+    clips: Annotated[Path, typer.Option(help="folder of clips, one person each; the first frame is the source")],
+    people: Annotated[str, typer.Option(help="all, or held-out: films that training never saw")] = "all",
+    identity: Annotated[Path | None, typer.Option(help="an identity network as ONNX, for csim")] = None,
+) -> None:
+    """Reenactment: l1, akd, aed, apd, csim against the still photo and a plain warp; cross-reenactment; jitter; fps."""
+    from models.reenact_evaluation import evaluate_reenact
+
+    use_settings()
+    typer.echo(json.dumps(evaluate_reenact(clips, people=people, identity=identity)))
+
+
+@app.command()
 def latent(
     faces: Annotated[Path, typer.Option(help="labelled faces, laid out as docs/training.md says")],
     people: Annotated[str, typer.Option(help="all, or held-out: those that training never saw")] = "all",
