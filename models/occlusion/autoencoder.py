@@ -18,6 +18,8 @@ from torch.nn import functional
 from models.latent_ofer.mae import Block, PatchEmbed, grid_positions
 from models.occlusion.prior import LinearPrior
 
+GUESS_CELL = 3
+"""Edge in pixels at which the decoder is shown the prior's guess of a patch."""
 SPREAD = 0.25
 """Standard deviation of a face's pixels: what the network sees and predicts has about unit variance."""
 
@@ -50,8 +52,8 @@ class FaceAutoencoder(ModelMixin, ConfigMixin):
         decoder_width: int = 192,
         decoder_depth: int = 2,
         decoder_heads: int = 3,
-        components: int = 128,
-        prior_size: int = 36,
+        components: int = 256,
+        prior_size: int = 60,
     ) -> None:
         super().__init__()
         self.patch, self.grid = patch, image_size // patch
@@ -61,7 +63,7 @@ class FaceAutoencoder(ModelMixin, ConfigMixin):
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.decoder_embed = nn.Linear(width, decoder_width)
-        self.guess_embed = nn.Linear(3 * (prior_size // self.grid) ** 2, decoder_width)
+        self.guess_embed = nn.Linear(3 * GUESS_CELL**2, decoder_width)
         self.decoder_positions = nn.Parameter(grid_positions(decoder_width, self.grid)[:, 1:].clone())
         self.decoder_blocks = nn.ModuleList(Block(decoder_width, decoder_heads) for _ in range(decoder_depth))
         self.decoder_norm = nn.LayerNorm(decoder_width, eps=1e-6)
@@ -102,24 +104,29 @@ class FaceAutoencoder(ModelMixin, ConfigMixin):
         return layers
 
     def decode(self, tokens: Tensor, guess: Tensor, hidden: Tensor) -> Tensor:
-        """Return the decoder's tokens from the encoder's (B, g * g, width) and the prior's (B, 3, p, p)."""
+        """Return the decoder's tokens from the encoder's (B, g * g, width) and the prior's guess (B, 3, S, S)."""
         tokens = self.decoder_embed(tokens)  # (B, g * g, decoder width)
-        average = self.prior.picture
-        told = self.guess_embed(cells((guess - average) / SPREAD, self.grid))
+        edge = (GUESS_CELL * self.grid,) * 2
+        off = functional.interpolate(guess, edge, mode="area") - functional.interpolate(
+            self.prior.picture, edge, mode="area"
+        )
+        told = self.guess_embed(cells(off / SPREAD, self.grid))
         tokens = torch.where(hidden[..., None], told, tokens) + self.decoder_positions
         for block in self.decoder_blocks:
             tokens = block(tokens)
         return self.decoder_norm(tokens)
 
-    def forward(self, images: Tensor, hidden: Tensor) -> Guess:
-        """Predict the hidden patches; the rest of the picture is passed through."""
-        guess = self.prior(images, hidden.unflatten(1, (self.grid, self.grid)))
+    def forward(self, images: Tensor, hidden: Tensor, mask: Tensor | None = None) -> Guess:
+        """Predict the hidden patches; the rest of the picture is passed through.
+
+        `mask` (B, 1, S, S) of 0 and 1 tells the prior exactly which pixels of those patches are hidden.
+        """
+        covered = self.pixel_mask(hidden).to(images.dtype) if mask is None else mask
+        guess = self.prior(images, covered)
         latents = self.decode(self.encode(images, hidden), guess, hidden)
-        smooth = functional.interpolate(guess, size=images.shape[-2:], mode="bilinear", antialias=False)
         change = joined(self.decoder_pred(latents).float(), self.grid)  # (B, 3, S, S)
-        predicted = smooth + SPREAD * change
-        covered = self.pixel_mask(hidden)
-        return Guess(torch.where(covered, predicted, images.float()), predicted, smooth, latents)
+        predicted = guess + SPREAD * change
+        return Guess(torch.where(covered > 0, predicted, images.float()), predicted, guess, latents)
 
     def pixel_mask(self, hidden: Tensor) -> Tensor:
         """Enlarge (B, g * g) to a bool mask (B, 1, S, S)."""

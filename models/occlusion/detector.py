@@ -33,15 +33,18 @@ def patch_features(autoencoder: FaceAutoencoder, images: Tensor) -> Tensor:
     layers = autoencoder.encode_layers(images)
     latents = torch.cat([layers[number] for number in LAYERS], 2)  # (B, g * g, 3 * width)
     grid = autoencoder.grid
-    folds = foldings(grid).to(images.device)
-    everything = images.repeat_interleave(len(folds), 0)
-    guess = autoencoder(everything, folds.repeat(len(images), 1))
-    errors = []
-    for predicted in (guess.prior, guess.predicted):
-        off = cells((everything - predicted) / SPREAD, grid).unflatten(0, (-1, len(folds)))
-        off = (off * folds[None, :, :, None]).sum(1).unflatten(2, (3, -1))  # (B, g * g, 3, p * p)
-        errors += [off.mean(3), off.square().mean((2, 3))[..., None].add(1e-6).sqrt()]
-    return torch.cat([latents.float(), *(part.float() for part in errors)], 2)
+    errors = torch.zeros(*latents.shape[:2], ERRORS, device=images.device)
+    for fold in foldings(grid).to(images.device):
+        guess = autoencoder(images, fold.expand(len(images), -1))
+        told = [_errors(images - predicted, grid) for predicted in (guess.prior, guess.predicted)]
+        errors = torch.where(fold[None, :, None], torch.cat(told, 2), errors)
+    return torch.cat([latents.float(), errors], 2)
+
+
+def _errors(off: Tensor, grid: int) -> Tensor:
+    """(B, 3, S, S) differences to (B, g * g, 4): the mean of each colour, and the root of all their squares."""
+    parts = cells(off / SPREAD, grid).unflatten(2, (3, -1))  # (B, g * g, 3, p * p)
+    return torch.cat([parts.mean(3), parts.square().mean((2, 3))[..., None].add(1e-6).sqrt()], 2)
 
 
 class PatchSvdd(ModelMixin, ConfigMixin):

@@ -223,7 +223,7 @@ class OcclusionReader:
     ) -> Tensor:
         autoencoder, covered = self.networks.autoencoder, self._mask(mask)
         hidden = autoencoder.hidden_patches(covered)
-        latents = autoencoder(self._tensor([pixels]), hidden).latents
+        latents = autoencoder(self._tensor([pixels]), hidden, covered).latents
         return recogniser(latents, hidden, features.clone(), vector.clone())
 
     @torch.inference_mode()
@@ -251,7 +251,7 @@ class OcclusionReader:
         return self.networks.expression.trunk(self._tensor(squares))
 
     def _guess(self, image: Tensor, covered: Tensor) -> Guess:
-        return self.networks.autoencoder(image, self.networks.autoencoder.hidden_patches(covered))
+        return self.networks.autoencoder(image, self.networks.autoencoder.hidden_patches(covered), covered)
 
     # Pixels and checks
 

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 SOURCES = (SFHQ, LONDON, WEBMORPH, CONGRESS, CLIPS, WARPED)
 PRIOR_CROPS = 6000
+CALIBRATION = 400
+"""Training crops that the decoder's scale is fitted on."""
 MEASURED = 160
 """Held-out faces that the curve is measured on."""
 LIMITS = (
@@ -72,6 +74,26 @@ def measure(network: nn.Module, crops: Tensor, hidden: Tensor, *, device: str = 
             rows.append(tuple((-10 * (square / (3 * covered.flatten(1).sum(1))).clamp(min=1e-8).log10()).tolist()))
     ours, prior = [sum(rows[start::2], ()) for start in (0, 1)]
     return {"hole_psnr": float(np.mean(ours)), "prior_psnr": float(np.mean(prior))}
+
+
+@torch.no_grad()
+def calibrate(network: FaceAutoencoder, crops: Tensor, masks: Tensor) -> float:
+    """Scale what the decoder adds to the prior so that squared errors behind pixel masks are least; returns the scale.
+
+    Training hides whole patches, in use the prior sees up to the hole's rim: what is left to add is less. `crops`
+    (N, 3, S, S) uint8 of training people, `masks` (N, 1, S, S) bool.
+    """
+    above = below = 0.0
+    for image, mask in zip(crops.split(16), masks.split(16), strict=True):
+        image, mask = image.float() / 255, mask.float()
+        guess = network(image, network.hidden_patches(mask), mask)
+        change = guess.predicted - guess.prior
+        above += float(((image - guess.prior) * change * mask).sum())
+        below += float((change.square() * mask).sum())
+    scale = above / max(below, 1e-9)
+    network.decoder_pred.weight.mul_(scale)
+    network.decoder_pred.bias.mul_(scale)
+    return scale
 
 
 def train(
@@ -116,8 +138,12 @@ def run(
 ) -> dict[str, float]:
     """Train, measure the half-precision weights on held-out people, and ship them with their card."""
     train(data=data, out=out, minutes=minutes, device=device, resume=resume, from_shipped=from_shipped)
-    network = FaceAutoencoder.from_pretrained(out / "model").half().float().eval()
-    _, held = split(read_faces(data))
+    network = FaceAutoencoder.from_pretrained(out / "model").eval()
+    training, held = split(read_faces(data))
+    some = some_crops(training, count=CALIBRATION, seed=2)
+    drawn = torch.from_numpy(draw_masks(Faces(training), count=CALIBRATION, seed=2))[:, None]
+    log.info("what the decoder adds is scaled by %.3f", calibrate(network, some, drawn))
+    network = network.half().float()
     crops, hidden = held_crops(held, grid=network.grid)
     measured = measure(network, crops, hidden)
     ship_network(network, measured, len(crops))
