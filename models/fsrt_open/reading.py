@@ -15,8 +15,8 @@ from models.fsrt_open.crop import drive_in_box, static_box
 from models.motions import Motion
 from models.types import Box, Face, Image
 
-SEARCH_EVERY = 5
-"""Frames without a face between two searches of a whole frame."""
+PATIENCE, SEARCH_EVERY = 3, 5
+"""Whole frames are searched so often after the face was lost, and then every so many frames."""
 STEADY = 0.2
 """Overlap that a face must have with its place in the frame before."""
 
@@ -48,7 +48,7 @@ class Follower:
             ]
             if near:
                 return self._found(near[0])
-        elif self._missed % SEARCH_EVERY:
+        elif self._missed > PATIENCE and self._missed % SEARCH_EVERY:
             self._missed += 1
             return None
         faces = self._finder.find(image, most=3)

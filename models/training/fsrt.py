@@ -137,11 +137,10 @@ def losses(ruler: TrunkTaps) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
             target = batch["target"].float() / 255
             weight = weight_map(batch)
             variance, covariance = spread_losses(torch.cat([painted.expression, own]))
-            small = [F.avg_pool2d(image, 2) for image in (target, painted.image)]
             near = [windows(image, batch["middle"]) for image in (target, painted.image)]
             with torch.no_grad():
-                wanted = ruler(torch.cat([small[0], near[0]]))
-            given = ruler(torch.cat([small[1], near[1]]))
+                wanted = ruler(near[0])
+            given = ruler(near[1])
             return {
                 "pixels": 8 * ((painted.image - target).abs() * weight).mean(),
                 "warped": 2 * ((painted.warped - target).abs() * weight).mean(),
@@ -203,7 +202,7 @@ def train(
         network,
         iter(stream),
         losses(ruler),
-        budget=Budget(minutes=minutes, learning_rate=8e-4, average=0.995),
+        budget=Budget(minutes=minutes, learning_rate=1.2e-3, average=0.995),
         folder=out,
         device=device,
         resume=resume,
