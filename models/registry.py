@@ -130,6 +130,19 @@ def _fsrt_open() -> Any:
     return Animator(network, backend=backend, device=choose_device(places().device))
 
 
+def _fsrt() -> Any:
+    from models.fsrt.checkpoints import load_keypoint_detector, load_networks  # noqa: PLC0415 - torch loads now
+    from models.fsrt.official import OfficialFSRT  # noqa: PLC0415
+    from models.fsrt_open.official import OfficialAnimator  # noqa: PLC0415
+    from models.weights import require_weight  # noqa: PLC0415
+
+    folders = places().weights_folders
+    keypoints, networks = require_weight("fsrt-keypoints", *folders), require_weight("fsrt-vox256", *folders)
+    device = choose_device(places().device)
+    loaded = OfficialFSRT(load_keypoint_detector(keypoints), load_networks(networks), device=device)
+    return OfficialAnimator(loaded)
+
+
 def _smirk() -> Any:
     from models.smirk.official import load_reader  # noqa: PLC0415 - torch loads when a head is first asked for
     from models.weights import require_weight  # noqa: PLC0415
@@ -139,7 +152,7 @@ def _smirk() -> Any:
     return load_reader(checkpoint, flame, device=choose_device(places().device))
 
 
-BROUGHT_BUILDERS: dict[str, Callable[[], Any]] = {"smirk": _smirk, "fsrt_open": _fsrt_open}
+BROUGHT_BUILDERS: dict[str, Callable[[], Any]] = {"smirk": _smirk, "fsrt_open": _fsrt_open, "fsrt": _fsrt}
 """Networks whose files a user brings; `load` builds them, `load_all` does not ask for them."""
 
 BUILDERS: dict[str, Callable[[], Any]] = {

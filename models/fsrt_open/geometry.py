@@ -23,9 +23,9 @@ from models.motions import Drive, mean_landmarks
 Floats = NDArray[np.float32]
 
 GRID = 64
-"""Cells along an edge of the warp."""
+"""Cells along an edge of the coarse maps."""
 FINE = 128
-"""Cells along an edge of the drawings of eyes and mouth."""
+"""Cells along an edge of the warp and of the drawings of eyes and mouth: lids are a few pixels apart."""
 COARSE_MAPS = ("face", "source mouth", "source eyes", "shown", "outside")
 FINE_MAPS = ("lips", "mouth", "eyes", "irises")
 RIM = (0.098, 0.115)
@@ -53,7 +53,7 @@ class Geometry:
     """One driving frame as the network is shown it."""
 
     flow: Floats
-    """(2, GRID, GRID) where the source shows each cell, x and y in crop units"""
+    """(2, FINE, FINE) where the source shows each cell, x and y in crop units"""
     coarse: Floats
     """(5, GRID, GRID) in [0, 1], see COARSE_MAPS"""
     fine: Floats
@@ -85,7 +85,7 @@ def geometry(source: Drive, drive: Drive) -> Geometry:
     """Lay a driving frame over a source."""
     flow, shown = warp(source, drive)
     whole = drawn(drive.landmarks, (OVAL,), GRID)
-    there = ((flow + 1) * (GRID / 2) - 0.5).astype(np.float32)
+    there = ((halved(flow) + 1) * (GRID / 2) - 0.5).astype(np.float32)
 
     def at_source(mask: Floats) -> Floats:
         return cv2.remap(mask, there[0], there[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
@@ -95,8 +95,8 @@ def geometry(source: Drive, drive: Drive) -> Geometry:
         whole,
         at_source(drawn(source.landmarks, (INNER_LIPS,), GRID)),
         at_source(drawn(source.landmarks, eyes, GRID)),
-        shown,
-        (np.abs(flow).max(0) > 1).astype(np.float32),
+        halved(shown[None])[0],
+        (np.abs(halved(flow)).max(0) > 1).astype(np.float32),
     ]
     open_eyes = drawn(drive.landmarks, eyes, FINE)
     fine = [
@@ -116,7 +116,7 @@ def geometry(source: Drive, drive: Drive) -> Geometry:
 
 
 def warp(source: Drive, drive: Drive) -> tuple[Floats, Floats]:
-    """Where the source shows each cell (2, GRID, GRID), and how well (GRID, GRID) in [0, 1]."""
+    """Where the source shows each cell (2, FINE, FINE), and how well (FINE, FINE) in [0, 1]."""
     facing = -(point_normals() @ drive.rotation.T)[:, 2]
     shown = np.clip(-(point_normals() @ source.rotation.T)[:, 2] / WELL_SHOWN, 0, 1)
     keep = (facing > BACK_FACING) & (np.abs(drive.landmarks[:, :2]).max(1) < INSIDE)
@@ -129,8 +129,13 @@ def warp(source: Drive, drive: Drive) -> tuple[Floats, Floats]:
     # points that coincide (closed lips) would leave gaps in the triangulation
     here = here.astype(np.float64) + np.random.default_rng(0).normal(0, 1e-5, here.shape) * (np.abs(here) < 1)
     values = LinearNDInterpolator(Delaunay(here), np.column_stack([there, seen]), fill_value=0.0)(_cells())
-    laid = values.reshape(GRID, GRID, 3).transpose(2, 0, 1).astype(np.float32)
+    laid = values.reshape(FINE, FINE, 3).transpose(2, 0, 1).astype(np.float32)
     return np.ascontiguousarray(laid[:2]), laid[2]
+
+
+def halved(maps: Floats) -> Floats:
+    """(C, H, W) -> (C, H / 2, W / 2), means of four."""
+    return maps.reshape(len(maps), maps.shape[1] // 2, 2, -1, 2).mean((2, 4))
 
 
 def drawn(points: Floats, outlines: tuple[tuple[int, ...], ...], size: int) -> Floats:
@@ -167,5 +172,5 @@ def _border() -> NDArray[np.float64]:
 
 @cache
 def _cells() -> NDArray[np.float64]:
-    centres = (np.arange(GRID) + 0.5) * 2 / GRID - 1
+    centres = (np.arange(FINE) + 0.5) * 2 / FINE - 1
     return np.stack(np.meshgrid(centres, centres), 2).reshape(-1, 2)

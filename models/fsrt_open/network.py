@@ -34,7 +34,7 @@ class Asked:
     """Driving frames as tensors; see models.fsrt_open.geometry.Geometry."""
 
     flow: Tensor
-    """(B, 2, G, G)"""
+    """(B, 2, 2 G, 2 G)"""
     coarse: Tensor
     """(B, 5, G, G)"""
     fine: Tensor
@@ -72,7 +72,7 @@ class Painted:
     warped: Tensor
     """(B, 3, S, S) the source after the mended warp"""
     share: Tensor
-    """(B, 1, S, S) how much of the warp is used"""
+    """(B, 1, S, S) how far the warp is left as it is"""
     expression: Tensor
     """(B, E) of the driving frames"""
 
@@ -132,7 +132,6 @@ class FsrtOpen(ModelMixin, ConfigMixin):
             for layer in (self.mend, self.paint):
                 layer.weight.mul_(0.05)
                 layer.bias.zero_()
-            self.paint.bias[12:] = 2.0
 
     @property
     def size(self) -> int:
@@ -185,7 +184,7 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         expression = self.express(asked.state)  # (B, E)
         answers = self.ask(memory, asked, expression)  # (B, dim, S/16, S/16)
         quarter, eighth = memory.maps
-        flow = asked.flow
+        flow = F.avg_pool2d(asked.flow, 2)
         moved = flow - cells_map(flow.shape[-1], like=flow)
         around = torch.cat([moved, asked.coarse], 1)  # (B, 7, G, G)
         about = F.avg_pool2d(around, around.shape[-1] // eighth.shape[-1])
@@ -196,15 +195,15 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         carried = sampled(quarter, flow)
         middle = F.interpolate(wide, scale_factor=2.0, mode="bilinear")
         middle = self.middle(F.relu(self.down(torch.cat([middle, carried, around, fine], 1))))  # (B, C, S/4, S/4)
-        flow = flow + MEND * torch.tanh(self.mend(middle).float())
-        smooth = F.interpolate(flow, scale_factor=2.0, mode="bilinear")
-        warped = sampled(memory.image, F.interpolate(smooth, scale_factor=2.0, mode="bilinear"))  # (B, 3, S, S)
+        mended = MEND * torch.tanh(self.mend(middle).float())
+        flow = asked.flow + F.interpolate(mended, scale_factor=2.0, mode="bilinear")
+        warped = sampled(memory.image, F.interpolate(flow, scale_factor=2.0, mode="bilinear"))  # (B, 3, S, S)
         narrow = F.interpolate(self.thin(middle), scale_factor=2.0, mode="bilinear")
         parts = [narrow, F.pixel_unshuffle(warped, 2), asked.fine]
         narrow = self.narrow(F.relu(self.last(torch.cat(parts, 1))))  # (B, C, S/2, S/2)
         output = F.pixel_shuffle(self.paint(narrow).float(), 2)  # (B, 4, S, S)
         share = torch.sigmoid(output[:, 3:])
-        image = warped * share + (0.5 + output[:, :3]) * (1 - share)
+        image = warped + output[:, :3] * (1 - share)
         return Painted(image, warped, share, expression)
 
     def ask(self, memory: Memory, asked: Asked, expression: Tensor) -> Tensor:

@@ -102,10 +102,10 @@ def paint(network: nn.Module, batch: Batch) -> tuple[Painted, Tensor]:
 
 
 def weight_map(batch: Batch) -> Tensor:
-    """(B, 1, S, S) how much each pixel counts: the face four times, eyes and mouth ten times the background."""
+    """(B, 1, S, S) how much each pixel counts: the face four times, eyes and mouth fourteen times the background."""
     face = F.interpolate(batch["coarse"][:, :1], scale_factor=4.0, mode="bilinear")
     parts = F.max_pool2d(batch["fine"].amax(1, keepdim=True), 9, stride=1, padding=4)
-    weight = 1 + 3 * face + 6 * F.interpolate(parts, scale_factor=2.0, mode="bilinear")
+    weight = 1 + 3 * face + 10 * F.interpolate(parts, scale_factor=2.0, mode="bilinear")
     return weight / weight.mean((1, 2, 3), keepdim=True)
 
 
@@ -161,7 +161,7 @@ def measure(network: nn.Module, pairs: list[Pair]) -> dict[str, float]:
         batch = stacked([sample(pair)])
         target = batch["target"].float()
         parts = F.interpolate(batch["fine"].amax(1, keepdim=True), scale_factor=2.0, mode="bilinear")
-        flow = F.interpolate(batch["flow"], scale_factor=4.0, mode="bilinear").permute(0, 2, 3, 1)
+        flow = F.interpolate(batch["flow"], scale_factor=2.0, mode="bilinear").permute(0, 2, 3, 1)
         plain = F.grid_sample(batch["source"].float(), flow, padding_mode="border", align_corners=False)
         image = paint(network, batch)[0].image.clamp(0, 1) * 255
         for name, found in (("l1", image), ("warp_l1", plain)):

@@ -17,6 +17,8 @@ from models.training.fsrt_pairs import Pair, Pictures, room_of
 from models.types import Image
 
 FILM_SHARE, TWO_PHOTOS_SHARE = 0.45, 0.15
+CALM_SHARE = 0.6
+"""Of films: how many sources are drawn from the frames that do little."""
 TURNED_SHARE, MOVED_SHARE = 0.7, 0.5
 """Of photos: how many sources are seen from elsewhere, and with another expression than the twins have."""
 TURN_DEGREES = np.array([8.0, 13.0, 5.0])
@@ -54,7 +56,9 @@ class PairDrawer:
 
     def _of_film(self, rng: np.random.Generator) -> Pair:
         rows = self.films[chosen(self.film_chance, rng)]
-        target, source = rows[chosen(self.interest[rows], rng)], rng.choice(rows)
+        target = rows[chosen(self.interest[rows], rng)]
+        # most photos that people bring are calm
+        source = rows[chosen(self.interest[rows] ** -2, rng)] if rng.random() < CALM_SHARE else rng.choice(rows)
         size = self._read(target).shape[0]
         room = rng.uniform(1.5, 2.0) / room_of(self.pictures.landmarks[target], size)
         matrix = placed(self._middle(rows), size * min(room, 1.1), rng)

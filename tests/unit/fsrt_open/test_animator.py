@@ -119,9 +119,9 @@ def test_retargeting_parts(animator: Animator, source: Source) -> None:
 def test_the_warp_of_an_own_pose_leaves_every_place_where_it_is() -> None:
     drive = posed(np.zeros(52, np.float32), np.array([10.0, 0, 0]))
     found = geometry(drive, drive)
-    middles = (np.arange(64) + 0.5) / 32 - 1
-    assert found.flow[0] == pytest.approx(np.repeat(middles[None], 64, 0), abs=1e-3)
-    assert found.flow[1] == pytest.approx(np.repeat(middles[:, None], 64, 1), abs=1e-3)
+    middles = (np.arange(128) + 0.5) / 64 - 1
+    assert found.flow[0] == pytest.approx(np.repeat(middles[None], 128, 0), abs=1e-3)
+    assert found.flow[1] == pytest.approx(np.repeat(middles[:, None], 128, 1), abs=1e-3)
     assert found.coarse.min() >= 0 and found.coarse.max() <= 1 and found.coarse[4].max() == 0
 
 
