@@ -1,4 +1,8 @@
-"""Statistics over answers: how far people agree, with each other and with themselves."""
+"""Statistics over answers: how far people agree, with each other and with themselves.
+
+Questions about three faces and those with a framed face are kept apart: by chance people agree in a third of the first
+and in half of the others. An answer to nine faces is taken as its twelve comparisons of two, each counting a twelfth.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chisquare
+from scipy.stats import chi2, chisquare
 
-from db.ballots import PURPOSE_NAMES, Ballots, Column
+from db.ballots import GRID, PAIRS, PURPOSE_NAMES, Ballots, Column
 
 HASTY_MS = 600
 CHOICES = 3
 TURNS = 60
+PLACES = {"three": (1, 2, 3), "two": (2, 3), "nine": tuple(range(2, 10))}
+"""Where a chosen face may stand, by mode in the order of MODE_NAMES; a framed face stands first."""
+LEAST_FOR_POSITION = 15
 GOLD = (PURPOSE_NAMES.index("gold"), PURPOSE_NAMES.index("qualification"))
 
 
@@ -30,7 +37,7 @@ class Person:
     hasty: float | None
     """Share of measured answers under 600 ms."""
     position_p: float | None
-    """Chance of so uneven a use of left, middle and right if position did not matter."""
+    """Chance of so uneven a use of the places on the screen if they did not matter."""
     cannot_tell: float
     agreement: float | None
     """Share of answers that are what most others said."""
@@ -79,9 +86,9 @@ def strong_share(
 def leave_one_out_ceiling(ballots: Ballots) -> dict[str, float | int] | None:
     """Return how often one person says what most of the others say: the mean, the median person, and of how many.
 
-    Ties among the others count as 1/k. None where no question has three answers.
+    Ties among the others count as 1/k. Three faces alone; None where no such question has three answers.
     """
-    chosen = ballots.where((ballots.odd > 0) & (ballots.pass_number == 0))
+    chosen = ballots.where((ballots.odd > 0) & (ballots.pass_number == 0) & (ballots.mode == 0))
     credit, judged = _agreement_with_others(chosen)
     if not judged.any():
         return None
@@ -92,9 +99,10 @@ def leave_one_out_ceiling(ballots: Ballots) -> dict[str, float | int] | None:
 def dawid_skene(ballots: Ballots) -> dict[int, float]:
     """Return each person's chance of a right answer, by expectation maximisation over confusion matrices.
 
-    Dawid and Skene, Applied Statistics 28 (1979). Questions with one answer tell little and are left out.
+    Dawid and Skene, Applied Statistics 28 (1979). Questions with one answer tell little and are left out; those with
+    nine faces too, because their twelve comparisons are not twelve opinions.
     """
-    chosen = ballots.where((ballots.odd > 0) & (ballots.pass_number == 0))
+    chosen = ballots.where((ballots.odd > 0) & (ballots.pass_number == 0) & (ballots.mode != GRID))
     return reliability(chosen.triplet, chosen.annotator, chosen.odd - 1)
 
 
@@ -126,6 +134,26 @@ def reliability(triplet: Column, annotator: Column, choice: Column) -> dict[int,
     return {int(name): float(value) for name, value in zip(names, right, strict=True)}
 
 
+def framed_votes(ballots: Ballots) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (comparisons, 3) votes of questions with a framed face, and what each comparison counts."""
+    framed = ballots.where(ballots.mode > 0)
+    asked, votes = votes_by_question(framed)
+    return votes, np.where(asked < 0, 1 / PAIRS, 1.0)
+
+
+def position_chance(used: dict[str, NDArray[np.float64]]) -> float | None:
+    """Return the p of even use of the places, by layout as in PLACES; None where too few were used.
+
+    The chi-square statistics of the layouts are added up, and their degrees of freedom. Two faces chosen at once cannot
+    stand in one place, which makes the test a little too lenient there.
+    """
+    enough = [counts for counts in used.values() if counts.sum() >= LEAST_FOR_POSITION]
+    if not enough:
+        return None
+    total = sum(float(chisquare(counts).statistic) for counts in enough)
+    return float(chi2.sf(total, sum(len(counts) - 1 for counts in enough)))
+
+
 def people(ballots: Ballots) -> list[Person]:
     """Return how each person answers, those with most answers first."""
     credit, judged = _agreement_with_others(ballots)
@@ -138,14 +166,30 @@ def people(ballots: Ballots) -> list[Person]:
     return sorted(found, key=lambda person: -person.answers)
 
 
-def hardest(ballots: Ballots, *, count: int = 20, least: int = 3) -> list[tuple[int, tuple[int, int, int]]]:
-    """Return the questions on which people disagree most, with their votes for face 1, 2 and 3."""
-    asked, votes = votes_by_question(ballots)
-    total = votes.sum(1)
-    enough = np.flatnonzero(total >= least)
-    share = votes[enough].max(1) / total[enough]
-    order = enough[np.lexsort((-total[enough], share))][:count]
-    return [(int(asked[place]), (int(votes[place, 0]), int(votes[place, 1]), int(votes[place, 2]))) for place in order]
+def hardest(ballots: Ballots, *, count: int = 20, least: int = 3) -> list[tuple[int, tuple[int, ...]]]:
+    """Return the questions on which people disagree most, with how often face 1, 2, 3 (to 9) was chosen."""
+    chosen = ballots.where((ballots.odd > 0) & (ballots.pass_number == 0))
+    grid = chosen.mode == GRID
+    face = np.where(chosen.mode == 0, chosen.odd, 5 - chosen.odd)
+    pair = -chosen.triplet % 100
+    face = np.where(grid, np.where(chosen.odd == 3, pair // 10, pair % 10) + 1, face)
+    found = []
+    for question, first in zip(*np.unique(chosen.question, return_index=True), strict=True):
+        mine = chosen.question == question
+        counts = np.bincount(face[mine], chosen.worth[mine] * np.where(grid[mine], 2, 1), 10 if grid[first] else 4)
+        votes = tuple(round(float(value)) for value in counts[1:])
+        if sum(votes) >= least * (2 if grid[first] else 1):
+            found.append((disputed(int(question), votes), votes))
+    return [(order[2], votes) for order, votes in sorted(found)[:count]]
+
+
+def disputed(question: int, votes: tuple[int, ...]) -> tuple[float, int, int]:
+    """Return what sorts the most disputed question first: the share of the most chosen, then how many chose.
+
+    Of nine faces two are chosen by each, and the share is that of the two most chosen.
+    """
+    picks = 1 if len(votes) == CHOICES else 2
+    return sum(sorted(votes)[-picks:]) / sum(votes), -sum(votes) // picks, question
 
 
 def _person(
@@ -156,21 +200,32 @@ def _person(
     reliability: dict[int, float],
     same: dict[int, float],
 ) -> Person:
-    gold = (mine.gold > 0) & np.isin(mine.purpose, GOLD) & (mine.odd >= 0)
-    measured = mine.response_ms[mine.response_ms >= 0]
-    used = np.bincount(mine.position[mine.position > 0], minlength=4)[1:4]
+    gold = mine.where((mine.gold > 0) & np.isin(mine.purpose, GOLD) & (mine.odd >= 0))
+    wrong = set(gold.answer[gold.odd != gold.gold].tolist())
+    known = np.unique(gold.answer)
+    once = mine.where(mine.firsts)
+    measured = once.response_ms[once.response_ms >= 0]
     return Person(
         annotator=name,
-        answers=len(mine),
-        gold=_mean((mine.odd == mine.gold)[gold]),
+        answers=len(once),
+        gold=_mean(np.array([answer not in wrong for answer in known.tolist()], bool)),
         consistency=same.get(name),
         median_ms=float(np.median(measured)) if len(measured) else None,
         hasty=_mean(measured < HASTY_MS),
-        position_p=float(chisquare(used).pvalue) if used.sum() >= 15 else None,
-        cannot_tell=float((mine.odd == 0).mean()),
-        agreement=_mean(credit[judged]),
+        position_p=position_chance(_places_used(mine)),
+        cannot_tell=float((once.odd == 0).mean()),
+        agreement=float(np.average(credit[judged], weights=mine.worth[judged])) if judged.any() else None,
         reliability=reliability.get(name),
     )
+
+
+def _places_used(mine: Ballots) -> dict[str, NDArray[np.float64]]:
+    used = {}
+    for number, (name, places) in enumerate(PLACES.items()):
+        shown = (mine.mode == number) & (mine.position > 0)
+        counts = np.bincount(mine.position[shown], minlength=places[-1] + 1).astype(np.float64)
+        used[name] = counts[places[0] : places[-1] + 1] / (PAIRS // 2 if number == GRID else 1)
+    return used
 
 
 def _sums(place: Column, weight: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
@@ -208,13 +263,13 @@ def _agreement_with_others(ballots: Ballots) -> tuple[NDArray[np.float64], NDArr
 
 def _consistency(ballots: Ballots) -> dict[int, float]:
     """Return per person the share of designed repeats answered as the first time."""
-    again = np.flatnonzero(ballots.pass_number == 1)
-    keys = zip(ballots.triplet.tolist(), ballots.annotator.tolist(), ballots.pass_number.tolist(), strict=True)
-    said = dict(zip(keys, ballots.odd.tolist(), strict=True)) if len(again) else {}
+    repeated = ballots.where(np.isin(ballots.question, np.unique(ballots.question[ballots.pass_number == 1])))
+    said: dict[tuple[int, int, int], set[tuple[int, int]]] = {}
+    keys = (repeated.question, repeated.annotator, repeated.pass_number, repeated.triplet, repeated.odd)
+    for question, annotator, number, triplet, odd in zip(*(column.tolist() for column in keys), strict=True):
+        said.setdefault((question, annotator, number), set()).add((triplet, odd))
     alike: dict[int, list[bool]] = {}
-    for place in again:
-        triplet, annotator = int(ballots.triplet[place]), int(ballots.annotator[place])
-        first = said.get((triplet, annotator, 0))
-        if first is not None:
-            alike.setdefault(annotator, []).append(first == int(ballots.odd[place]))
+    for (question, annotator, number), words in said.items():
+        if number == 1 and (question, annotator, 0) in said:
+            alike.setdefault(annotator, []).append(said[question, annotator, 0] == words)
     return {annotator: float(np.mean(values)) for annotator, values in alike.items()}

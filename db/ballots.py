@@ -5,6 +5,7 @@ A question in mode grid becomes twelve: each of the two chosen faces is more lik
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +15,18 @@ from sqlalchemy import Connection, Select, Text, case, cast, func, select
 
 from db.compare_schema import Annotator, Answer, Assignment, Candidate, Triplet
 from db.connected import Connected
+from db.types import AdjudicationRow
 
 Column = NDArray[np.int64]
 KIND_NAMES = ("one_class", "two_class", "three_class", "unknown")
 PURPOSE_NAMES = ("train", "evaluation", "gold", "qualification")
 MODE_NAMES = ("odd_one_out", "head_two", "grid")
 HEAD_TWO, GRID = MODE_NAMES.index("head_two"), MODE_NAMES.index("grid")
+PAIRS = 12
+"""Comparisons that an answer to nine faces stands for; each of the two chosen faces is in six."""
 BATCH = 100_000
 FACES = ("face_1", "face_2", "face_3")
+CHOICE_NUMBERS = {"face": 1, "cannot_tell": 0, "bad_picture": -1}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,14 +35,17 @@ class Ballots:
 
     answer: Column
     triplet: Column
-    """The question; below zero for one of the twelve that a question in mode grid stands for."""
+    """The question; below zero for one of the twelve that a question in mode grid stands for.
+
+    Its last two digits are the places of the two faces compared, counted from the framed one, which is 0.
+    """
     annotator: Column
     odd: Column
     """1, 2 or 3: the odd face of the triplet; 0 can't tell; -1 bad picture."""
     gold: Column
     """1, 2 or 3 where the right answer is known, else 0."""
     position: Column
-    """1, 2 or 3: where on the screen the chosen face stood; 0 when none was chosen."""
+    """1, 2 or 3: where on the screen the chosen face stood; 0 when none was chosen. In mode grid 2 to 9."""
     purpose: Column
     """Place in PURPOSE_NAMES."""
     pass_number: Column
@@ -63,14 +71,32 @@ class Ballots:
         """True once per answer: at the only place of most, at the first of twelve."""
         return np.r_[True, self.answer[1:] != self.answer[:-1]] if len(self) else np.zeros(0, bool)
 
+    @property
+    def question(self) -> Column:
+        """The question that was asked; the same for all twelve that one in mode grid stands for."""
+        return np.where(self.triplet < 0, -self.triplet // 100, self.triplet)
+
+    @property
+    def worth(self) -> NDArray[np.float64]:
+        """What a place counts: the twelve of one answer make one."""
+        return np.where(self.triplet < 0, 1 / PAIRS, 1.0)
+
 
 class BallotBox(Connected):
     """The part of the store that counts."""
 
-    def read_ballots(self, project_id: int, *, cutoff: int | None = None, visitors: bool = False) -> Ballots:
+    def read_ballots(
+        self,
+        project_id: int,
+        *,
+        cutoff: int | None = None,
+        visitors: bool = False,
+        decided: Mapping[int, AdjudicationRow] | None = None,
+    ) -> Ballots:
         """Return the answers that stood when `cutoff` was the newest answer; now without it.
 
-        Visitors and people who were excluded are left out unless asked for.
+        Visitors and people who were excluded are left out unless asked for. `decided` replaces what people said to
+        training questions by what admins decided about them; what people said to evaluation questions stays.
         """
         query = _ballots(project_id)
         if cutoff is None:
@@ -84,6 +110,7 @@ class BallotBox(Connected):
             table = _table(connection, query)
             grids = np.unique(table["triplet"][table["mode"] == GRID])
             candidates = _candidates(connection, project_id) if len(grids) else {}
+        _put_decisions(table, decided or {})
         return _ballots_of(table, candidates)
 
 
@@ -107,6 +134,16 @@ def _table(connection: Connection, query: Select[Any]) -> dict[str, Column]:
     table = {name: np.concatenate(columns) for name, columns in parts.items()}
     order = np.argsort(table["answer"], kind="stable")
     return {name: column[order] for name, column in table.items()}
+
+
+def _put_decisions(table: dict[str, Column], decided: Mapping[int, AdjudicationRow]) -> None:
+    """Let everybody who answered a training question say what was decided about it."""
+    may = table["purpose"] == PURPOSE_NAMES.index("train")
+    for row in decided.values():
+        theirs = may & (table["triplet"] == row.triplet_id)
+        table["choice"][theirs] = CHOICE_NUMBERS[row.choice]
+        table["chosen"][theirs] = row.face_id or 0
+        table["second"][theirs] = row.second_face_id or 0
 
 
 def _candidates(connection: Connection, project_id: int) -> dict[int, list[int]]:
@@ -152,13 +189,14 @@ def _twelve(table: dict[str, Column], row: int, candidates: dict[int, list[int]]
     others = [place for place in range(1, len(nine)) if place not in chosen]
     pairs = np.array([(min(a, b), max(a, b), int(a < b)) for a in chosen for b in others])
     count = len(pairs)
+    order = str(int(table["order"][row]))
     columns = {name: np.repeat(table[name][row], count) for name in Ballots.__dataclass_fields__ if name in table}
     gold = int(table["gold_face"][row])
     return columns | {
         "triplet": -(triplet * 100 + pairs[:, 0] * 10 + pairs[:, 1]),
         "odd": 2 + pairs[:, 2],
         "gold": np.where(nine[pairs[:, 0]] == gold, 3, np.where(nine[pairs[:, 1]] == gold, 2, 0)),
-        "position": np.zeros(count, np.int64),
+        "position": np.repeat([order.index(str(place + 1)) + 1 for place in chosen], len(others)),
         "faces": np.stack([np.repeat(nine[0], count), nine[pairs[:, 0]], nine[pairs[:, 1]]], axis=1),
     }
 

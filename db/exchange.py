@@ -19,30 +19,38 @@ from db.errors import AlreadyThere
 from db.galleries import Galleries
 from db.projects import RANKS
 from db.schema import Face
-from db.team_schema import Counted
+from db.team_schema import Adjudication, Counted
 from db.types import LabelRecord, NewFace
 
 BATCH = 5_000
 AT_ONCE = 50_000
+NOT_DECIDED = (None, None, None)
 FACES = ("face_1", "face_2", "face_3", "gold_face", "odd_face", "second_face")
 
 
 class Exchange(Galleries):
     """The part of the store that carries answers between studios and files."""
 
-    def read_labels(self, project_id: int, *, cutoff: int | None = None) -> Iterator[LabelRecord]:
-        """Yield every answer ever given, oldest first; `cutoff` shows the table as it was when that answer was new."""
-        for columns in self.read_label_columns(project_id, cutoff=cutoff):
+    def read_labels(
+        self, project_id: int, *, cutoff: int | None = None, decided_to: int | None = None
+    ) -> Iterator[LabelRecord]:
+        """Yield every answer ever given, oldest first; `cutoff` shows the table as it was when that answer was new.
+
+        Decisions of admins travel along, those up to `decided_to`, all without it.
+        """
+        for columns in self.read_label_columns(project_id, cutoff=cutoff, decided_to=decided_to):
             for values in zip(*columns.values(), strict=True):
                 yield LabelRecord(*values)
 
-    def read_label_columns(self, project_id: int, *, cutoff: int | None = None) -> Iterator[dict[str, Sequence[Any]]]:
+    def read_label_columns(
+        self, project_id: int, *, cutoff: int | None = None, decided_to: int | None = None
+    ) -> Iterator[dict[str, Sequence[Any]]]:
         """Yield what `read_labels` does by columns, named as LabelRecord's fields, some thousand answers at a time."""
         query = _records(project_id)
         if cutoff is not None:
             query = query.where(Answer.id <= cutoff)
         with self._read() as connection:
-            names = _names(connection, project_id)
+            names = _names(connection, project_id, decided_to)
             for rows in _driver_rows(connection, query):
                 yield _label_columns(rows, names, cutoff)
 
@@ -78,6 +86,7 @@ class Exchange(Galleries):
         assignments = self._import_assignments(connection, project_id, shown, records, triplets, people)
         new = self._import_answers(connection, project_id, records, triplets, people, assignments, face_ids)
         _chain(connection, records, new)
+        self._import_decisions(connection, project_id, records, triplets, face_ids)
         _count(connection, project_id)
         connection.execute(delete(Counted).where(Counted.project_id == project_id))
         return len(records)
@@ -173,6 +182,27 @@ class Exchange(Galleries):
             })  # fmt: skip
         return self._insert_many(connection, Answer, rows)
 
+    def _import_decisions(
+        self,
+        connection: Connection,
+        project_id: int,
+        records: Sequence[LabelRecord],
+        triplets: Mapping[str, int],
+        faces: Mapping[str, int],
+    ) -> None:
+        """Keep decisions that came along; who made them is not known here."""
+        decided = {one.triplet_key: one for one in records if one.decided}
+        rows = [
+            {
+                "project_id": project_id, "triplet_id": triplets[key], "choice": one.decided, "created_ms": now_ms(),
+                "face_id": faces[one.decided_face] if one.decided_face else None,
+                "second_face_id": faces[one.decided_second_face] if one.decided_second_face else None,
+            }
+            for key, one in decided.items()
+        ]  # fmt: skip
+        if rows:
+            connection.execute(self._insert(Adjudication), rows)
+
     def _insert_many(self, connection: Connection, table: Any, rows: Sequence[dict[str, Any]]) -> list[int]:
         insert = self._insert(table).returning(table.id, sort_by_parameter_order=True)
         new: list[int] = []
@@ -228,7 +258,7 @@ def _records(project_id: int) -> Select[*tuple[Any, ...]]:
         Assignment.pass_number, Assignment.purpose, Assignment.counted, Assignment.display_order,
         Assignment.leased_ms, Answer.revision, Answer.choice, Answer.face_id, Answer.reason, Answer.response_ms,
         cast(Answer.client, Text), Answer.client_key, Answer.superseded_by_id, Answer.created_ms,
-        Triplet.model_version, Triplet.id, Answer.second_face_id,
+        Triplet.model_version, Triplet.id, Answer.second_face_id, Triplet.id, literal(None), literal(None),
     )  # fmt: skip
     return (
         select(*columns)
@@ -248,9 +278,11 @@ class _Names:
     """Name, role and state."""
     further: dict[int, str]
     """JSON list of the further faces of a question in mode grid."""
+    decided: dict[int, tuple[str, str | None, str | None]]
+    """What admins decided last about a question, and the keys of the faces."""
 
 
-def _names(connection: Connection, project_id: int) -> _Names:
+def _names(connection: Connection, project_id: int, decided_to: int | None) -> _Names:
     asked = select(Triplet.id).where(Triplet.project_id == project_id, Triplet.mode == "grid")
     candidates = select(Candidate.triplet_id, Candidate.face_id).where(Candidate.triplet_id.in_(asked))
     faces: dict[int | None, str | None] = {None: None}
@@ -259,10 +291,17 @@ def _names(connection: Connection, project_id: int) -> _Names:
     more: dict[int, list[str | None]] = {}
     for triplet_id, face_id in connection.execute(candidates.order_by(Candidate.triplet_id, Candidate.place)):
         more.setdefault(int(triplet_id), []).append(faces[face_id])
+    decisions = select(Adjudication).where(Adjudication.project_id == project_id).order_by(Adjudication.id)
+    if decided_to is not None:
+        decisions = decisions.where(Adjudication.id <= decided_to)
     return _Names(
         faces,
         {int(row.id): (row.name, row.role, row.state) for row in people},
         {triplet_id: json.dumps(keys, ensure_ascii=False) for triplet_id, keys in more.items()},
+        {
+            int(row.triplet_id): (row.choice, faces[row.face_id], faces[row.second_face_id])
+            for row in connection.execute(decisions)
+        },
     )
 
 
@@ -276,6 +315,9 @@ def _label_columns(rows: Sequence[Any], names: _Names, cutoff: int | None) -> di
         columns[name] = [person[place] for person in people]
     columns["counted"] = [bool(counted) for counted in columns["counted"]]
     columns["more_faces"] = list(map(names.further.get, columns["more_faces"]))
+    decided = [names.decided.get(triplet_id, NOT_DECIDED) for triplet_id in columns["decided"]]
+    for place, name in enumerate(("decided", "decided_face", "decided_second_face")):
+        columns[name] = [one[place] for one in decided]
     columns["client"] = list(map(_canonical, columns["client"]))
     if cutoff is not None:
         said = columns["superseded_by"]

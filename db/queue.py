@@ -74,7 +74,7 @@ class Queue(Connected):
                 connection.execute(revived.values(state="leased", expires_ms=until))
                 held.append(row)
         first = sorted(held, key=lambda row: int(row.id))[:count]
-        further = _further(connection, [row.triplet_id for row in first if row.mode == "grid"])
+        further = further_faces_of(connection, [row.triplet_id for row in first if row.mode == "grid"])
         return [
             Question(row.id, row.triplet_id, row.mode, (*row[-3:], *further.get(row.triplet_id, ())),
                      row.display_order, row.purpose)
@@ -139,7 +139,7 @@ class Queue(Connected):
         triplet: Found,
         purpose: str,
     ) -> Question:
-        further = _further(connection, [triplet.id]).get(triplet.id, ()) if triplet.mode == "grid" else ()
+        further = further_faces_of(connection, [triplet.id]).get(triplet.id, ()) if triplet.mode == "grid" else ()
         order = _display_order(triplet.mode, faces=3 + len(further))
         now = now_ms()
         values = {
@@ -228,7 +228,7 @@ def _questions() -> Select[*tuple[Any, ...]]:
     ).join(Triplet, Triplet.id == Assignment.triplet_id)  # fmt: skip
 
 
-def _further(connection: Connection, triplet_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
+def further_faces_of(connection: Connection, triplet_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
     """Return the fourth to ninth face of questions in mode grid."""
     if not triplet_ids:
         return {}

@@ -8,32 +8,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.stats import chisquare
 
-from db.agreement import HASTY_MS, Person, krippendorff_alpha, strong_share
+from db.agreement import HASTY_MS, PLACES, Person, disputed, krippendorff_alpha, position_chance, strong_share
+from db.ballots import PAIRS
 
 Key = tuple[str | int, ...]
-"""Its first word says what is counted: person, speed, hour, given, wanted or vote."""
+"""Its first word says what is counted: person, speed, hour, given, wanted, vote, or framed, which is in twelfths."""
 FINE_MS, COARSE_MS, FINE_UNTIL_MS, COARSE_UNTIL_MS = 50, 500, 5_000, 60_000
 HARDEST_KEPT = 300
-FORM = 1
+FORM = 2
 """Raised when what is counted changes: kept counts of another form are made anew."""
-PLACES = ("left", "middle", "right")
-LEAST_FOR_POSITION = 15
 
 
 @dataclass(frozen=True)
 class Hard:
-    """A question and its votes for face 1, 2 and 3."""
+    """A question and how often face 1, 2, 3, in mode grid to 9, was chosen."""
 
     triplet_id: int
-    votes: tuple[int, int, int]
+    votes: tuple[int, ...]
 
     @property
     def order(self) -> tuple[float, int, int]:
         """Sorts the most disputed first, then the one with most votes."""
-        total = sum(self.votes)
-        return max(self.votes) / total, -total, self.triplet_id
+        return disputed(self.triplet_id, self.votes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +88,7 @@ class Tally:
             to_answer_id=to_answer_id,
             to_triplet_id=content["to_triplet_id"],
             counts=Counter({tuple(key): count for *key, count in content["counts"]}),
-            hardest=tuple(Hard(number, (one, two, three)) for number, one, two, three in content["hardest"]),
+            hardest=tuple(Hard(number, tuple(votes)) for number, *votes in content["hardest"]),
             deletions=content["deletions"],
             left_out=frozenset(content["left_out"]),
         )
@@ -114,7 +111,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far people agree in a project; None where there is nothing to tell from."""
+    """How far people agree in a project, about three faces if not said otherwise; None where nothing tells."""
 
     alpha: float | None
     strong: float | None
@@ -124,6 +121,9 @@ class Agreement:
     people: int
     questions: int
     """Questions that two people or more answered by choosing a face."""
+    framed_alpha: float | None = None
+    """Of comparisons with a framed face; one answer to nine faces stands for twelve of them, a twelfth each."""
+    framed_strong: float | None = None
 
 
 def bucket_of(response_ms: int) -> int:
@@ -135,8 +135,9 @@ def bucket_of(response_ms: int) -> int:
 
 def agreement_of(tally: Tally) -> Agreement:
     """Return the figures of a whole project."""
-    votes, times = _patterns(tally)
-    told = [(credit / judged, judged) for credit, judged in _credits(tally).values() if judged]
+    votes, times = _patterns(tally, "vote", choices=3)
+    framed, worth = _patterns(tally, "framed", choices=2)
+    told = [(credit / judged, judged) for credit, judged in _credits(tally, "vote").values() if judged]
     judged = sum(count for _, count in told)
     return Agreement(
         alpha=krippendorff_alpha(votes, times=times),
@@ -144,7 +145,9 @@ def agreement_of(tally: Tally) -> Agreement:
         ceiling=sum(share * count for share, count in told) / judged if judged else None,
         median_person=float(np.median([share for share, _ in told])) if told else None,
         people=len(told),
-        questions=int(times[votes.sum(1) >= 2].sum()) if len(votes) else 0,
+        questions=round(float(times[votes.sum(1) >= 2].sum())) if len(votes) else 0,
+        framed_alpha=krippendorff_alpha(framed, times=worth / PAIRS),
+        framed_strong=strong_share(framed, times=worth / PAIRS),
     )
 
 
@@ -156,7 +159,7 @@ def people_of(tally: Tally) -> list[Person]:
     speeds: dict[int, Counter[int]] = defaultdict(Counter)
     for (person, bucket), count in tally.of("speed"):
         speeds[int(person)][int(bucket)] += count
-    told = _credits(tally)
+    told = _told_of_all(tally)
     found = [_person(one, mine, speeds[one], told.get(one, (0.0, 0))) for one, mine in counts.items()]
     return sorted(
         (person for person in found if person.answers), key=lambda person: (-person.answers, person.annotator)
@@ -182,9 +185,25 @@ def answers_of(tally: Tally) -> int:
     return sum(count for (_, name), count in tally.of("person") if name == "answers")
 
 
+def _told_of_all(tally: Tally) -> dict[int, tuple[float, int]]:
+    """Return credits and judged answers per person over all questions, in twelfths."""
+    three, framed = _credits(tally, "vote"), _credits(tally, "framed")
+    nothing = (0.0, 0)
+    return {
+        one: (
+            PAIRS * three.get(one, nothing)[0] + framed.get(one, nothing)[0],
+            PAIRS * three.get(one, nothing)[1] + framed.get(one, nothing)[1],
+        )
+        for one in {*three, *framed}
+    }
+
+
 def _person(name: int, mine: Counter[str], speeds: Counter[int], told: tuple[float, int]) -> Person:
     measured = sum(speeds.values())
-    used = [mine[place] for place in PLACES]
+    used = {
+        layout: np.array([mine[f"{layout} {place}"] for place in places], np.float64)
+        for layout, places in PLACES.items()
+    }
     credit, judged = told
     return Person(
         annotator=name,
@@ -193,7 +212,7 @@ def _person(name: int, mine: Counter[str], speeds: Counter[int], told: tuple[flo
         consistency=mine["same"] / mine["again"] if mine["again"] else None,
         median_ms=_median(speeds) if measured else None,
         hasty=sum(n for bucket, n in speeds.items() if bucket < HASTY_MS // FINE_MS) / measured if measured else None,
-        position_p=float(chisquare(used).pvalue) if sum(used) >= LEAST_FOR_POSITION else None,
+        position_p=position_chance(used),
         cannot_tell=mine["cannot_tell"] / mine["answers"] if mine["answers"] else 0.0,
         agreement=credit / judged if judged else None,
         reliability=None,
@@ -218,23 +237,25 @@ def _bounds(bucket: int) -> tuple[float, float]:
     return FINE_UNTIL_MS + (bucket - fine) * COARSE_MS, FINE_UNTIL_MS + (bucket - fine + 1) * COARSE_MS
 
 
-def _patterns(tally: Tally) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]:
-    """Return (patterns, 3) votes and (patterns,) how many questions have them."""
-    given: Counter[tuple[int, int, int]] = Counter()
-    for (_, one, two, three, _), count in tally.of("vote"):
-        given[int(one), int(two), int(three)] += count
-    votes = np.array(list(given), np.float64).reshape(-1, 3)
+def _patterns(
+    tally: Tally, what: str, *, choices: int
+) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]:
+    """Return (patterns, choices) votes and (patterns,) how many questions have them."""
+    given: Counter[tuple[int, ...]] = Counter()
+    for (_, *said, _), count in tally.of(what):
+        given[tuple(int(one) for one in said)] += count
+    votes = np.array(list(given), np.float64).reshape(-1, choices)
     return votes, np.array(list(given.values()), np.float64) / np.maximum(votes.sum(1), 1)
 
 
-def _credits(tally: Tally) -> dict[int, tuple[float, int]]:
+def _credits(tally: Tally, what: str) -> dict[int, tuple[float, int]]:
     """Return per person the credit for saying what most others say, 1/k at a tie, over how many answers.
 
     Told are answers to questions that at least two others answered too.
     """
     found: dict[int, tuple[float, int]] = {}
-    for (person, one, two, three, chosen), count in tally.of("vote"):
-        others = [int(one), int(two), int(three)]
+    for (person, *said, chosen), count in tally.of(what):
+        others = [int(one) for one in said]
         others[int(chosen) - 1] -= 1
         if sum(others) < 2:
             continue

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, delete, func, or_, select, update
 from sqlalchemy.orm import aliased
 
+from db import framed
+from db.agreement import PLACES
 from db.compare_schema import Annotator, Answer, Assignment, Project, Triplet
 from db.connected import Connected, now_ms
 from db.errors import NotThere, WrongShape
@@ -157,10 +159,15 @@ def _change(connection: Connection, project_id: int, before: Tally, end: int, as
     )  # fmt: skip
     added, taken = (_single(connection, rows) for rows in (and_(new, _stands(end)), gone))
     asked_again = select(Answer.triplet_id).where(new)
+    are_framed = framed.any_among(connection, asked_again)
+    said = framed.said_to(connection, asked_again, _stands(end)) if are_framed else {}
     added.update(_compared(connection, asked_again, end))
+    added.update(framed.compared(said))
     added.update(_wanted(connection, project_id, before.to_triplet_id, asked))
     if start:
         taken.update(_compared(connection, asked_again, start))
+        if are_framed:
+            taken.update(framed.compared(framed.said_to(connection, asked_again, _stands(start))))
     known = [hard.triplet_id for hard in before.hardest]
     touched = connection.scalars(select(Triplet.id).where(Triplet.id.in_(known), Triplet.id.in_(asked_again)))
     everybody = {int(key[0]) for counts in (before.counts, added) for key in _people(counts)}
@@ -170,7 +177,7 @@ def _change(connection: Connection, project_id: int, before: Tally, end: int, as
         added=added,
         taken=taken,
         touched=frozenset(int(one) for one in touched),
-        hardest=_hardest(connection, asked_again, end),
+        hardest=(*_hardest(connection, asked_again, end), *framed.disputed_ones(said)),
         deletions=before.deletions,
         left_out=_left_out(connection, everybody),
     )
@@ -195,12 +202,17 @@ def _people(counts: Counter[Key]) -> list[Key]:
 
 def _single(connection: Connection, rows: ColumnElement[bool]) -> Counter[Key]:
     """Count what each answer tells by itself: whose, when, how fast, on which side, right where that is known."""
+    places = {
+        f"{name} {place}": _times(_stood(mode, place))
+        for name, mode in (("three", "odd_one_out"), ("two", "head_two"))
+        for place in PLACES[name]
+    }
     sums = {
         "answers": func.count(),
         "cannot_tell": _times(Answer.choice == "cannot_tell"),
         "gold": _times(_IS_GOLD),
         "gold_right": _times(and_(_IS_GOLD, _IS_RIGHT)),
-        **{name: _times(_stood(place)) for place, name in enumerate(("left", "middle", "right"), start=1)},
+        **places,
     }
     by_person = (
         select(Answer.annotator_id, Triplet.purpose, Assignment.counted, *sums.values())
@@ -221,12 +233,13 @@ def _single(connection: Connection, rows: ColumnElement[bool]) -> Counter[Key]:
     hour = Answer.created_ms // 3_600_000
     for when, count in connection.execute(select(hour, func.count()).where(rows).group_by(hour)):
         found["hour", int(when)] += int(count)
+    found.update(framed.places_of_nine(connection, rows))
     return found
 
 
 def _compared(connection: Connection, triplets: Select[int], newest: int) -> Counter[Key]:
     """Count what answers to some questions tell about each other, as they stood when `newest` was the newest."""
-    votes = _votes(_stands(newest)).where(Answer.triplet_id.in_(triplets)).subquery()
+    votes = _votes(_stands(newest), mode="odd_one_out").where(Answer.triplet_id.in_(triplets)).subquery()
     three = [func.sum(_one(votes.c.chosen == face)).over(partition_by=votes.c.triplet_id) for face in (1, 2, 3)]
     told = select(votes.c.annotator_id, *(one.label(f"n{n}") for n, one in enumerate(three)), votes.c.chosen).subquery()
     found: Counter[Key] = Counter()
@@ -238,24 +251,28 @@ def _compared(connection: Connection, triplets: Select[int], newest: int) -> Cou
     return found
 
 
-def _votes(stands: ColumnElement[bool]) -> Select[Any, *tuple[Any, ...]]:
-    """Votes that are compared with others': a chosen face, the first time a person saw the question."""
+def _votes(stands: ColumnElement[bool], *, mode: str | None = None) -> Select[Any, *tuple[Any, ...]]:
+    """Votes that are compared with others': a chosen face, the first time a person saw the question.
+
+    Those of one mode, or of both in which one of three faces is named.
+    """
     return (
         select(Answer.triplet_id, Answer.annotator_id, _CHOSEN.label("chosen"))
         .join(Triplet, Triplet.id == Answer.triplet_id)
         .join(Assignment, Assignment.id == Answer.assignment_id)
         .join(Annotator, Annotator.id == Answer.annotator_id)
-        .where(stands, Answer.choice == "face", Assignment.pass_number == 0, Triplet.mode != "grid")
+        .where(stands, Answer.choice == "face", Assignment.pass_number == 0)
+        .where(Triplet.mode == mode if mode else Triplet.mode != "grid")
         .where(Annotator.role != "visitor", Annotator.state != "excluded")
     )
 
 
 def _repeats(triplets: Select[int], newest: int) -> Select[Any, *tuple[Any, ...]]:
     """Per person: designed repeats whose first answer stands too, and how many were answered alike."""
+    new, old = ([func.coalesce(face, 0) for face in (one.face_id, one.second_face_id)] for one in (Answer, OLDER))
     same = and_(
         Answer.choice == OLDER.choice,
-        func.coalesce(Answer.face_id, 0) + func.coalesce(Answer.second_face_id, 0)
-        == func.coalesce(OLDER.face_id, 0) + func.coalesce(OLDER.second_face_id, 0),
+        or_(and_(new[0] == old[0], new[1] == old[1]), and_(new[0] == old[1], new[1] == old[0])),
     )
     first = and_(
         AGAIN.triplet_id == Assignment.triplet_id, AGAIN.annotator_id == Assignment.annotator_id, AGAIN.pass_number == 0
@@ -272,7 +289,7 @@ def _repeats(triplets: Select[int], newest: int) -> Select[Any, *tuple[Any, ...]
 
 
 def _hardest(connection: Connection, triplets: Select[int], newest: int) -> tuple[Hard, ...]:
-    votes = _votes(_stands(newest)).where(Answer.triplet_id.in_(triplets)).subquery()
+    votes = _votes(_stands(newest), mode="odd_one_out").where(Answer.triplet_id.in_(triplets)).subquery()
     one, two, three = (func.sum(_one(votes.c.chosen == face)) for face in (1, 2, 3))
     most = case((and_(one >= two, one >= three), one), (two >= three, two), else_=three)
     query = (
@@ -311,11 +328,11 @@ def _times(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(_one(condition)), 0)
 
 
-def _stood(place: int) -> ColumnElement[bool]:
-    """The chosen face stood in this place of three; imported answers do not tell where."""
+def _stood(mode: str, place: int) -> ColumnElement[bool]:
+    """The chosen face of a question in this mode stood in this place of three; imported answers do not tell where."""
     sign = case((_CHOSEN == 1, "1"), (_CHOSEN == 2, "2"), else_="3")
     shown = func.substr(Assignment.display_order, place, 1) == sign
-    return and_(Answer.choice == "face", Triplet.mode != "grid", Assignment.purpose != "import", shown)
+    return and_(Answer.choice == "face", Triplet.mode == mode, Assignment.purpose != "import", shown)
 
 
 _CHOSEN = case((Answer.face_id == Triplet.face_1_id, 1), (Answer.face_id == Triplet.face_2_id, 2), else_=3)

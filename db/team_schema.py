@@ -24,6 +24,8 @@ class Adjudication(Base):
     choice: Mapped[str] = mapped_column(String(20))
     face_id: Mapped[int | None] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"))
     """What should have been chosen, in the words of the question: the odd one out, or the face most like the head."""
+    second_face_id: Mapped[int | None] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"))
+    """The other of two, in mode grid."""
     note: Mapped[str | None] = mapped_column(Text)
     created_ms: Mapped[int] = mapped_column(BigInteger)
 

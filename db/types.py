@@ -270,6 +270,10 @@ class LabelRecord:
     """JSON list of the fourth to ninth face, in mode grid."""
     second_face: str | None = None
     """In mode grid the other chosen face."""
+    decided: str | None = None
+    """What an admin decided about the question: face, cannot_tell or bad_picture."""
+    decided_face: str | None = None
+    decided_second_face: str | None = None
 
 
 @dataclass(frozen=True)
@@ -304,11 +308,13 @@ class TripletRow:
     face_3_id: int
     gold_face_id: int | None
     wanted: int | None
+    more_faces: tuple[int, ...] = ()
+    """In mode grid the fourth to ninth face."""
 
     @property
-    def faces(self) -> tuple[int, int, int]:
-        """Face ids in the order of the triplet."""
-        return self.face_1_id, self.face_2_id, self.face_3_id
+    def faces(self) -> tuple[int, ...]:
+        """Face ids in the order of the triplet, nine in mode grid."""
+        return self.face_1_id, self.face_2_id, self.face_3_id, *self.more_faces
 
 
 @dataclass(frozen=True)
@@ -320,6 +326,8 @@ class NewAdjudication:
     """face, cannot_tell or bad_picture."""
     face_id: int | None = None
     note: str | None = None
+    second_face_id: int | None = None
+    """The other of two, in mode grid."""
 
 
 @dataclass(frozen=True)
@@ -331,5 +339,6 @@ class AdjudicationRow:
     annotator_id: int | None
     choice: str
     face_id: int | None
+    second_face_id: int | None
     note: str | None
     created_ms: int

@@ -8,7 +8,7 @@ const PEOPLE = [
   { key: "reliability", title: "Reliable", tip: "Chance of a right answer after Dawid and Skene, from the newest votes", shown: (one) => percent(one.reliability) },
   { key: "median_ms", title: "Median time", tip: "From all pictures painted to the answer", shown: (one) => seconds(one.median_ms) },
   { key: "hasty", title: "Under 0.6 s", tip: "Share of answers too quick to have looked", shown: (one) => percent(one.hasty) },
-  { key: "position_p", title: "Sides even (p)", tip: "Chi-square test: how likely so uneven a use of left, middle and right is by chance", shown: (one) => chance(one.position_p) },
+  { key: "position_p", title: "Sides even (p)", tip: "Chi-square test: how likely so uneven a use of the places on the screen is by chance", shown: (one) => chance(one.position_p) },
   { key: "cannot_tell", title: "Can't tell", shown: (one) => percent(one.cannot_tell) },
   { key: "notes", title: "Look at", plain: true, value: (one) => notes(one).join("; "), shown: (one) => notes(one).join(", ") || none },
   { key: "deeds", title: "", fixed: true, plain: true, shown: deedsOf },
@@ -125,15 +125,20 @@ function progressLine(one) {
 
 function agreementPanel() {
   const told = board.agreement;
-  if (!told.questions) {
+  if (!told.questions && told.framed_alpha === null) {
     return panel("Agreement", "It shows once two people have answered the same question; raise the overlap under Projects to have that sooner.");
   }
-  const lines = [
+  const lines = [];
+  if (told.questions) lines.push(
     ["Krippendorff's alpha", figure(told.alpha), "1 is full agreement, 0 what chance would give"],
     ["Strongly agreed", percent(told.strong), "questions with three votes or more on which two thirds say the same"],
     ["Human ceiling", percent(told.ceiling, 1), `how often one person says what most others say; the median person ${percent(told.median_person, 1)}`],
     ["From", `${whole(told.questions)} questions`, `that two or more of ${whole(told.people)} people answered by choosing a face`],
-  ];
+  );
+  if (told.framed_alpha !== null) lines.push(
+    ["Alpha with a framed face", figure(told.framed_alpha), "of comparisons of two faces with it; an answer about eight faces stands for twelve of them, a twelfth each"],
+    ["Strongly agreed there", percent(told.framed_strong), "of comparisons that three people or more made"],
+  );
   const list = html`<dl></dl>`;
   lines.forEach(([name, value, words]) => list.append(html`<dt>${name}</dt>`, html`<dd><b>${value}</b> <span class="quiet">${words}</span></dd>`));
   return panel("Agreement", "", list);

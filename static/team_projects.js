@@ -94,11 +94,12 @@ function filesSection() {
   }
   const file = html`<input type="file" accept=".csv,.jsonl,.parquet" aria-label="File of answers">`;
   const into = html`<input maxlength="120" value="${current()?.name ?? ""}" aria-label="Project">`;
+  const pictures = html`<input type="file" accept=".zip" aria-label="ZIP file of pictures">`;
   const judging = html`<input type="checkbox">`;
   const status = html`<div class="job" role="status"></div>`;
-  const read = button("Read it in", () => importAnswers(file, into.value, judging.checked, status), "primary");
-  parts.push(panel("Bring answers", "FEC's CSV, or our JSONL or Parquet. A broken row is named with its line, and nothing of its file is kept. For FEC's pictures use: mien labels import FILE --pictures FOLDER",
-    row(field("File", file), field("Into project", into, "A new name makes a new project"), field("These questions only judge", judging, "CSV alone: never train")), row(read), status));
+  const read = button("Read it in", () => importAnswers(file, pictures, into.value, judging.checked, status), "primary");
+  parts.push(panel("Bring answers", "FEC's CSV, or our JSONL or Parquet. A broken row is named with its line, and nothing of its file is kept. FEC's CSV names pictures: send your copies in one ZIP of up to 200 MB, or on this machine run: mien labels import FILE --project NAME --pictures FOLDER",
+    row(field("File", file), field("Pictures, CSV alone", pictures, "A ZIP; found by their file names"), field("Into project", into, "A new name makes a new project"), field("These questions only judge", judging, "CSV alone: never train")), row(read), status));
   return parts;
 }
 
@@ -115,7 +116,7 @@ async function follow(job, status, words) {
       if (told.state === "failed") throw new Error(told.log || "It did not work, and did not say why.");
       return told;
     }
-    line.textContent = `${words}: ${told.size ? `${size(told.size)}, ` : ""}${Math.round((Date.now() - began) / 1000)} s`;
+    line.textContent = `${told.log || words}: ${told.size ? `${size(told.size)}, ` : ""}${Math.round((Date.now() - began) / 1000)} s`;
     await pause(500);
   }
 }
@@ -134,15 +135,21 @@ async function exportAnswers(format, limit, status) {
   status.textContent = `${told.name}: ${told.log}, ${size(told.size)}`;
 }
 
-async function importAnswers(file, into, evaluation, status) {
+async function importAnswers(file, pictures, into, evaluation, status) {
   if (!file.files.length) return say("Choose a file first.", "wrong");
   say("");
   status.textContent = "Sending";
-  let sent;
-  try { sent = await upload(file.files[0]); }
+  let sent, shown = null;
+  try {
+    sent = await upload(file.files[0]);
+    if (pictures.files.length) {
+      status.textContent = `Sending ${size(pictures.files[0].size)} of pictures`;
+      shown = await upload(pictures.files[0]);
+    }
+  }
   catch { status.textContent = ""; return say("The file did not arrive. It may be larger than 200 MB, or the connection broke.", "wrong"); }
   try {
-    const { job } = await call("team_import", { path: sent.path, into, evaluation });
+    const { job } = await call("team_import", { path: sent.path, pictures: shown?.path ?? null, into, evaluation });
     const told = await follow(job, status, "Reading");
     await refresh();
     say(told.log);

@@ -4,7 +4,7 @@ let page = null;
 function questionsSection() {
   const holder = html`<div class="questions"></div>`;
   loadQuestions(holder, page?.project === board.project ? page.start : 0);
-  return [panel("Most disputed", "Three votes or more, the least agreed first. What you decide is kept beside the votes and changes none of them.", holder)];
+  return [panel("Most disputed", "Three people or more, the least agreed first. What you decide about a training question is learned instead of the votes; the votes and their figures stay.", holder)];
 }
 
 async function loadQuestions(holder, start) {
@@ -32,20 +32,23 @@ function pages(holder, reply) {
 async function saveDecisions() {
   const { rows } = await call("team_decisions");
   if (!rows.length) return say("Nothing has been decided yet.");
-  const names = ["id", "triplet", "choice", "face", "note", "by", "at"];
+  const names = ["id", "triplet", "choice", "face", "second", "note", "by", "at"];
   const lines = [names, ...rows.map((one) => names.map((name) => name === "at" ? new Date(one.at).toISOString() : one[name]))];
   const content = lines.map((cells) => cells.map(cellOf).join(",")).join("\n") + "\n";
   window.mien.save("decisions.csv", URL.createObjectURL(new Blob([content], { type: "text/csv" })));
 }
 
 function questionCard(question) {
-  const total = question.faces.reduce((sum, face) => sum + face.votes, 0);
-  const words = question.mode === "odd_one_out" ? "odd one out" : "most like the first";
-  const card = html`<article class="question"><p class="quiet">Question ${question.triplet} · ${question.purpose} · ${question.kind} · ${words}</p><div class="three"></div><p class="decision" role="status"></p></article>`;
+  const nine = question.mode === "grid";
+  const total = question.faces.reduce((sum, face) => sum + face.votes, 0) / (nine ? 2 : 1);
+  const words = { odd_one_out: "odd one out", head_two: "most like the first", grid: "the two most like the first" }[question.mode];
+  const pair = new Set(); // of nine faces two are decided together
+  const card = html`<article class="question ${question.mode}"><p class="quiet">Question ${question.triplet} · ${question.purpose} · ${question.kind} · ${words}</p><div class="three"></div><p class="decision" role="status"></p></article>`;
   question.faces.forEach((face, place) => {
     const shown = html`<figure><div class="picture"></div><div class="line"><i></i></div><figcaption>${face.votes} of ${total}</figcaption></figure>`;
     shown.querySelector("i").style.width = `${(100 * face.votes) / Math.max(total, 1)}%`;
     shown.dataset.face = face.id;
+    if (question.mode !== "odd_one_out" && !place) shown.querySelector("figcaption").textContent = "framed";
     if (face.src) {
       const picture = new Image();
       picture.src = face.src;
@@ -56,7 +59,9 @@ function questionCard(question) {
       shown.querySelector(".picture").append(html`<span class="quiet">picture missing</span>`);
     }
     if (question.expected === face.id) shown.querySelector("figcaption").append(" · expected");
-    if (question.mode === "odd_one_out" || place) {
+    if (nine && place) {
+      shown.append(button(`Face ${place + 1}`, () => mark(card, question, face.id, pair), "quiet-button"));
+    } else if (question.mode === "odd_one_out" || place) {
       shown.append(button(`Face ${place + 1}`, () => decide(card, question, { choice: "face", face: face.id }), "quiet-button"));
     }
     card.querySelector(".three").append(shown);
@@ -71,6 +76,16 @@ function questionCard(question) {
   return card;
 }
 
+/** Mark one of eight faces; the second one decides, and one marked already loses its mark. */
+async function mark(card, question, face, pair) {
+  pair.delete(face) || pair.add(face);
+  card.querySelectorAll("figure").forEach((one) => one.classList.toggle("chosen", pair.has(Number(one.dataset.face))));
+  if (pair.size < 2) return;
+  const [first, second] = pair;
+  pair.clear();
+  await decide(card, question, { choice: "face", face: first, second });
+}
+
 async function decide(card, question, decision) {
   const note = card.querySelector("input").value;
   const reply = await call("team_adjudicate", { triplet: question.triplet, note, ...decision });
@@ -78,9 +93,10 @@ async function decide(card, question, decision) {
 }
 
 function showDecision(card, question, decided) {
-  card.querySelectorAll("figure").forEach((one) => one.classList.toggle("chosen", decided?.face === Number(one.dataset.face)));
+  const faces = [decided?.face, decided?.second].filter(Boolean);
+  card.querySelectorAll("figure").forEach((one) => one.classList.toggle("chosen", faces.includes(Number(one.dataset.face))));
   if (!decided) return;
-  const place = question.faces.findIndex((face) => face.id === decided.face) + 1;
-  const what = { face: `face ${place}`, cannot_tell: "it can't be told", bad_picture: "a bad picture" }[decided.choice];
+  const places = faces.map((chosen) => question.faces.findIndex((face) => face.id === chosen) + 1).sort();
+  const what = { face: `face ${places.join(" and ")}`, cannot_tell: "it can't be told", bad_picture: "a bad picture" }[decided.choice];
   card.querySelector(".decision").textContent = `Decided: ${what}${decided.note ? ` (${decided.note})` : ""}, by ${decided.by}, ${when(decided.at)}`;
 }

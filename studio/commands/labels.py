@@ -43,14 +43,23 @@ def invite(
 def read(
     path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="FEC's .csv, or our .jsonl or .parquet")],
     project: Annotated[str, typer.Option(help="made now unless it is there")],
-    pictures: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="your own copy")] = None,
+    pictures: Annotated[Path | None, typer.Option(exists=True, help="your own copy: a folder, or a ZIP file")] = None,
     evaluation: Annotated[bool, typer.Option(help="these questions judge models and never train them")] = False,
 ) -> None:
     """Take in answers; a broken row is named, and nothing of its file is kept."""
     from studio.services import labels
+    from studio.services.picture_archives import unpacked
+    from studio.settings import settings
 
+    def tell(words: str) -> None:
+        typer.echo(words, err=True)
+
+    if pictures is not None and pictures.is_file():
+        pictures = unpacked(pictures, settings().data_dir, progress=tell)
     if path.suffix == ".csv":
-        brought = labels.import_fec(_store(), path, project=project, pictures=pictures, evaluation=evaluation)
+        brought = labels.import_fec(
+            _store(), path, project=project, pictures=pictures, evaluation=evaluation, progress=tell
+        )
     else:
         brought = labels.import_records(_store(), path, project=project)
     typer.echo(f"{brought.answers} answers about {brought.faces} faces; pictures of {brought.missing} are missing")

@@ -26,6 +26,8 @@ SURE, SURE_OVER_FACES = 0.95, 0.8
 """Share of paired resamples, of triplets and of faces, in which a new model must beat the one in use to replace it."""
 LEARNING_PARTS = (1 / 8, 1 / 4, 1 / 2)
 PARTS = ("decide", "report")
+DECIDED_TO = "decided_to"
+"""Hyperparameter: the newest decision of an admin that a run saw; runs from before there was such a thing saw none."""
 KIND_WORDS = ("one_class", "two_class", "three_class")
 
 
@@ -44,10 +46,14 @@ class Lesson:
     """The answers to evaluation questions, one by one."""
 
 
-def collect(store: Store, project: ProjectRow, *, cutoff: int | None = None) -> Lesson:
-    """Gather the answers up to a cutoff; the same cutoff gives the same lesson, whatever was answered since."""
+def collect(store: Store, project: ProjectRow, *, cutoff: int | None = None, decided_to: int | None = None) -> Lesson:
+    """Gather the answers up to one, and decisions up to one; the same two give the same lesson, whatever came since.
+
+    What an admin decided about a training question replaces the votes on it.
+    """
     face_ids, vectors = store.vectors(project.gallery_id, backend=project.backend)
-    ballots = store.read_ballots(project.id, cutoff=cutoff)
+    decided = store.decided(project.id, up_to=decided_to)
+    ballots = store.read_ballots(project.id, cutoff=cutoff, decided=decided)
     known = _all_among(ballots, face_ids)
     chosen = ballots.where(known & (ballots.odd > 0) & (ballots.pass_number == 0))
     held_out = np.isin(chosen.faces, list(store.evaluation_faces(project.id)))
@@ -103,7 +109,7 @@ def finetune(
     given, about as long again. A model in use stays in use whatever goes wrong here.
     """
     run = run or announce(store, project, seed=seed)
-    lesson = collect(store, project, cutoff=run.cutoff_answer_id)
+    lesson = collect(store, project, cutoff=run.cutoff_answer_id, decided_to=decided_to(run))
     answers = int(lesson.training.votes.sum())
 
     def tell(share: float, step: str) -> None:
@@ -134,10 +140,16 @@ def surely_better(metrics: dict[str, Any]) -> bool:
 
 
 def announce(store: Store, project: ProjectRow, *, seed: int = 0) -> ModelRunRow:
-    """Note a fine-tuning that is about to begin on everything answered so far."""
-    settings = {"seed": seed, "base": project.backend}
+    """Note a fine-tuning that is about to begin on everything answered and decided so far."""
+    decisions = store.adjudications(project.id)
+    settings = {"seed": seed, "base": project.backend, DECIDED_TO: decisions[-1].id if decisions else 0}
     cutoff = store.last_answer_id(project.id)
     return store.add_run(project.id, backend=project.backend, cutoff_answer_id=cutoff, hyperparameters=settings)
+
+
+def decided_to(run: ModelRunRow) -> int:
+    """Return the newest decision that a run learned from, 0 where it learned from none."""
+    return int(run.hyperparameters.get(DECIDED_TO, 0))
 
 
 def promote(store: Store, run: ModelRunRow) -> None:

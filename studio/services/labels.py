@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from db.errors import BrokenFile, NotThere
 from db.exchange import further_faces
 from db.store import Store
 from db.types import FaceRow, LabelRecord, NewFace, NewPicture, NewProject, ProjectRow
+from studio.services import finetuning
 
 KINDS = {"ONE_CLASS_TRIPLET": "one_class", "TWO_CLASS_TRIPLET": "two_class", "THREE_CLASS_TRIPLET": "three_class"}
 KIND_WORDS = {kind: word for word, kind in KINDS.items()} | {"unknown": "ONE_CLASS_TRIPLET"}
 RATER = "fec:"
 LONGEST_KEY = 500
+TOLD_EVERY = 2_000
 FEC_COLUMNS = 16
 
 
@@ -40,7 +42,13 @@ class Imported:
 
 
 def import_fec(
-    store: Store, path: Path, *, project: str, pictures: Path | None = None, evaluation: bool = False
+    store: Store,
+    path: Path,
+    *,
+    project: str,
+    pictures: Path | None = None,
+    evaluation: bool = False,
+    progress: Callable[[str], None] = lambda _words: None,
 ) -> Imported:
     """Read FEC's CSV into a project, made now unless it is there; raises BrokenFile with the line of a wrong row."""
     there = _index(pictures) if pictures else {}
@@ -52,6 +60,9 @@ def import_fec(
         for line, row in enumerate(csv.reader(file), start=1):
             if row:
                 records += _fec_row(row, line, faces, there, asked, digest=digest, evaluation=evaluation)
+            if line % TOLD_EVERY == 0:
+                progress(f"{line} questions read")
+    progress(f"keeping {len(records)} answers")
     made = _project_for(store, project)
     numbered = [record_with(record, answer_id=place) for place, record in enumerate(records, start=1)]
     count = store.add_labels(made.id, made.gallery_id, faces=faces, records=numbered)
@@ -77,15 +88,25 @@ def export_fec(store: Store, project: str, path: Path, *, cutoff: int | None = N
 
 
 def export_records(store: Store, project: str, path: Path, *, cutoff: int | None = None) -> int:
-    """Write every answer with everything around it to .jsonl or .parquet; return how many."""
+    """Write every answer with everything around it to .jsonl or .parquet; return how many.
+
+    A cutoff that a fine-tuning had brings the decisions of admins that it saw.
+    """
     project_id = store.project(project).id
+    until = {"cutoff": cutoff, "decided_to": _decided_to(store, project_id, cutoff)}
     if path.suffix == ".jsonl":
         count = 0
         with path.open("w", encoding="utf-8") as file:
-            for count, record in enumerate(store.read_labels(project_id, cutoff=cutoff), start=1):  # noqa: B007
+            for count, record in enumerate(store.read_labels(project_id, **until), start=1):  # noqa: B007
                 file.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
         return count
-    return _write_parquet(store.read_label_columns(project_id, cutoff=cutoff), path)
+    return _write_parquet(store.read_label_columns(project_id, **until), path)
+
+
+def _decided_to(store: Store, project_id: int, cutoff: int | None) -> int | None:
+    """Return the newest decision that the newest fine-tuning with this cutoff saw; None, for all, where none had it."""
+    run = next((one for one in store.runs(project_id) if one.cutoff_answer_id == cutoff), None)
+    return None if run is None else finetuning.decided_to(run)
 
 
 def import_records(store: Store, path: Path, *, project: str) -> Imported:
@@ -96,7 +117,15 @@ def import_records(store: Store, path: Path, *, project: str) -> Imported:
     keys = {
         key
         for one in records
-        for key in (one.face_1, one.face_2, one.face_3, one.gold_face, *further_faces(one))
+        for key in (
+            one.face_1,
+            one.face_2,
+            one.face_3,
+            one.gold_face,
+            one.decided_face,
+            one.decided_second_face,
+            *further_faces(one),
+        )
         if key
     }
     known = {face.key: face for face in store.faces(made.gallery_id)}
@@ -109,7 +138,8 @@ def import_records(store: Store, path: Path, *, project: str) -> Imported:
 def report(store: Store, project: str) -> dict[str, Any]:
     """Return how far people agree: Krippendorff's alpha, ceiling, one entry per person, the hardest questions."""
     ballots = store.read_ballots(store.project(project).id)
-    _, votes = agreement.votes_by_question(ballots)
+    _, votes = agreement.votes_by_question(ballots.where(ballots.mode == 0))
+    framed, worth = agreement.framed_votes(ballots)
     names = {person.id: person.name for person in store.annotators()}
     people = [
         {"name": names[person.annotator]}
@@ -117,9 +147,11 @@ def report(store: Store, project: str) -> dict[str, Any]:
         for person in agreement.people(ballots)
     ]
     return {
-        "answers": len(ballots),
+        "answers": int(ballots.firsts.sum()),
         "alpha": agreement.krippendorff_alpha(votes),
         "strong_share": agreement.strong_share(votes),
+        "framed_alpha": agreement.krippendorff_alpha(framed, times=worth),
+        "framed_strong_share": agreement.strong_share(framed, times=worth),
         "ceiling": agreement.leave_one_out_ceiling(ballots),
         "people": people,
         "hardest": [{"triplet": triplet, "votes": said} for triplet, said in agreement.hardest(ballots)],
@@ -262,6 +294,9 @@ def _checked(row: Any, line: int) -> LabelRecord:
         raise BrokenFile(f"the chosen face {record.odd_face!r} is not one of those shown", line=line)
     if (record.choice == "face" and record.mode == "grid") != (record.second_face in faces):
         raise BrokenFile(f"the second chosen face {record.second_face!r} is not one of those shown", line=line)
+    two = record.decided == "face" and record.mode == "grid"
+    if (record.decided == "face") != (record.decided_face in faces) or two != (record.decided_second_face in faces):
+        raise BrokenFile("what was decided about this question is not one of its faces", line=line)
     return record
 
 

@@ -111,7 +111,8 @@ class Crowd:
 
     def odd_places(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return (n,) which of three faces (n, 3) differs most by the hidden metric."""
-        return pair_distances(self.hidden, places).argmin(1)
+        odd: NDArray[np.int64] = pair_distances(self.hidden, places).argmin(1)
+        return odd
 
     def accuracy(self, vectors: NDArray[np.float32], faces: set[int]) -> float:
         """Return how often vectors say what the hidden metric says, over questions about these faces alone."""

@@ -117,11 +117,9 @@ def hardest(context: Context, _admin: AnnotatorRow, body: Body) -> Body:
 def adjudicate(context: Context, admin: AnnotatorRow, body: Body) -> Body:
     """Keep what an admin decided about a question."""
     try:
-        face = body.get("face")
+        face, second = (int(body[name]) if body.get(name) is not None else None for name in ("face", "second"))
         note = str(body.get("note") or "").strip()[:400]
-        decided = NewAdjudication(
-            int(body["triplet"]), str(body["choice"]), int(face) if face is not None else None, note or None
-        )
+        decided = NewAdjudication(int(body["triplet"]), str(body["choice"]), face, note or None, second)
     except (KeyError, TypeError, ValueError) as error:
         raise WrongShape(f"this decision cannot be read: {error}") from error
     if decided.choice not in {"face", "cannot_tell", "bad_picture"}:
@@ -163,10 +161,10 @@ def _gallery(context: Context, gallery_id: int, name: str) -> Body:
     return {"id": gallery_id, "name": name, "faces": context.store.count_faces(gallery_id), "backends": backends}
 
 
-def _question(context: Context, triplet: TripletRow, votes: tuple[int, int, int]) -> Body:
+def _question(context: Context, triplet: TripletRow, votes: tuple[int, ...]) -> Body:
     faces = [
         {"id": face_id, "src": _picture(context, face_id), "votes": count}
-        for face_id, count in zip(triplet.faces, votes, strict=True)
+        for face_id, count in zip(triplet.faces, votes, strict=False)  # a face deleted meanwhile shortens a grid
     ]
     return {
         "triplet": triplet.id, "mode": triplet.mode, "kind": triplet.kind.replace("_", " "),
@@ -186,4 +184,7 @@ def _decided(row: AdjudicationRow | None, names: dict[int, str]) -> Body | None:
     if row is None:
         return None
     who = names.get(row.annotator_id or 0, "somebody who was removed")
-    return {"choice": row.choice, "face": row.face_id, "note": row.note, "by": who, "at": row.created_ms}
+    return {
+        "choice": row.choice, "face": row.face_id, "second": row.second_face_id, "note": row.note, "by": who,
+        "at": row.created_ms,
+    }  # fmt: skip

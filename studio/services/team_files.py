@@ -34,15 +34,20 @@ def export(context: Context, _admin: AnnotatorRow, body: Body) -> Body:
     return {"job": jobs.start(context.settings, arguments, about=about).name}
 
 
-def take_in(context: Context, _admin: AnnotatorRow, body: Body, *, path: Path) -> Body:
-    """Begin to read a file of answers into a project, made now unless it is there."""
+def take_in(context: Context, _admin: AnnotatorRow, body: Body, *, path: Path, pictures: Path | None = None) -> Body:
+    """Begin to read a file of answers into a project, made now unless it is there; FEC's with a ZIP of its pictures."""
     kind, name = path.suffix.lower().removeprefix("."), str(body.get("into") or "").strip()
     if kind not in FORMATS:
         raise WrongShape(f"answers come as {', '.join(f'.{one}' for one in FORMATS)} files")
     if not 0 < len(name) <= 120:
         raise WrongShape("say into which project the answers go; a new name makes a new project")
     judging = ["--evaluation"] if body.get("evaluation") and kind == "csv" else []
-    arguments = ["labels", "import", f"--project={name}", *judging, "--", str(path)]
+    if pictures is not None and kind != "csv":
+        raise WrongShape("pictures come along with FEC's .csv alone; our own files name faces that are here already")
+    if pictures is not None and pictures.suffix.lower() != ".zip":
+        raise WrongShape("pictures come as one .zip file")
+    shown = [f"--pictures={pictures}"] if pictures is not None else []
+    arguments = ["labels", "import", f"--project={name}", *judging, *shown, "--", str(path)]
     return {"job": jobs.start(context.settings, arguments).name}
 
 

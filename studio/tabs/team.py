@@ -69,7 +69,8 @@ def build(context: Context) -> Doors:
 
     def team_import(body: Body) -> Body:
         person = access.admin(store, str(body.get("token") or ""))
-        return team_files.take_in(context, person, body, path=_uploaded(body.get("path")))
+        pictures = _uploaded(body["pictures"]) if body.get("pictures") else None
+        return team_files.take_in(context, person, body, path=_uploaded(body.get("path")), pictures=pictures)
 
     checked = [_for_admins(context, name, do) for name, do in CALLS.items()]
     TeamBoard([in_words(call) for call in (team_open, team_sign_in, team_import, *checked)])

@@ -1,6 +1,7 @@
 """What answers are worth, over many seeds and without the store: `python -m tests.bench.simulated_choices samplers`.
 
-`samplers` learns from questions chosen at random, among near neighbours, and where heads disagree. `promotion` asks how
+`samplers` learns from questions chosen at random, among near neighbours, and where heads disagree. `seeds` fits,
+decides, and judges by the hidden truth, with people who see something and with people who guess. `promotion` asks how
 often the rule of studio.services.finetuning puts a model into use that is better, no better or worse over all faces,
 when it sees so many kept-out faces and questions with six answers each. Simulated people, samplers, fitting and rule
 are those of `mien simulate`; only queue and database are left out. Needs the weights that ship. Prints lines of JSON.
@@ -128,6 +129,28 @@ def summed_up(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return told
 
 
+def many_seeds(pool: Pool, seeds: int, amounts: list[int], consistent: float) -> Iterator[dict[str, Any]]:
+    """Yield per seed and amount the true accuracy before and after, and whether the rule puts the head into use."""
+    for seed in range(seeds):
+        crowd = Crowd(pool.ids.tolist(), pool.vectors, seed=seed, consistent=consistent)
+        rng = np.random.default_rng((seed, 11))
+        kept_out = rng.choice(pool.ids, KEPT_OUT, replace=False)
+        training = pool.only(set(pool.ids.tolist()) - set(kept_out.tolist()))
+        deciding = said(crowd, questions(kept_out[: KEPT_OUT // 2], 200, rng), VOTES, rng)
+        for amount in amounts:
+            asked = [one.faces for one in samplers.random_triplets(training, amount, rng=np.random.default_rng(seed))]
+            found = fit(pool.vectors, said(crowd, np.array(asked), 1, rng), plan=Plan(seed=seed))
+            told: dict[str, Any] = {"seed": seed, "answers": amount, "consistent": consistent}
+            told["base"] = crowd.accuracy(pool.vectors, set(kept_out.tolist()))
+            if found is not None:
+                moved = found.head.apply_to(pool.vectors)
+                ours, theirs = (triplets.credits(one, deciding) for one in (moved, pool.vectors))
+                better, over_faces = triplets.chance_of_better(ours, theirs, deciding.places, seed=seed)
+                told |= {"tuned": crowd.accuracy(moved, set(kept_out.tolist())), "better": better}
+                told |= {"better_over_faces": over_faces}
+            yield told | {"put_into_use": finetuning.surely_better(told)}
+
+
 def promotions(pool: Pool, seeds: int, repeats: int, sizes: list[tuple[int, int]]) -> dict[str, Any]:
     """Return by (faces, questions) and by true gain how often the rule puts a model into use.
 
@@ -177,16 +200,22 @@ def _bent(vectors: Vectors, rng: np.random.Generator) -> Vectors:
 def main() -> None:
     """Simulate and print."""
     options = argparse.ArgumentParser()
-    options.add_argument("what", choices=("samplers", "promotion"))
+    options.add_argument("what", choices=("samplers", "seeds", "promotion"))
     options.add_argument("--seeds", type=int, default=8)
     options.add_argument("--answers", default="1000,3000")
+    options.add_argument("--consistent", type=float, default=CONSISTENT, help="a third is guessing")
     options.add_argument("--repeats", type=int, default=40, help="of each gain and seed")
     options.add_argument("--sizes", default="29x200,58x400", help="kept-out faces and questions that decide")
     chosen = options.parse_args()
     pool = starter_pool()
+    amounts = [int(one) for one in chosen.answers.split(",")]
+    if chosen.what == "seeds":
+        for row in many_seeds(pool, chosen.seeds, amounts, chosen.consistent):
+            print(json.dumps(row), flush=True)
+        return
     if chosen.what == "samplers":
         rows = []
-        for row in compare_samplers(pool, chosen.seeds, [int(one) for one in chosen.answers.split(",")]):
+        for row in compare_samplers(pool, chosen.seeds, amounts):
             rows.append(row)
             print(json.dumps(row), flush=True)
         print(json.dumps(summed_up(rows)))

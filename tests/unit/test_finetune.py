@@ -11,7 +11,7 @@ import torch
 
 from db.engine import open_database
 from db.store import Store
-from db.types import ProjectRow
+from db.types import NewAdjudication, ProjectRow
 from models import triplets
 from models.errors import BadWeights
 from models.finetune import ExpressionHead, Plan, _hinge, bootstrap_heads, fit, heads_for
@@ -172,6 +172,31 @@ def test_no_face_is_in_training_and_evaluation_and_a_cutoff_repeats_the_lesson(s
         store.undo_answer(project.id, person, client_key=f"u{question.assignment_id}")
     again = finetuning.collect(store, project, cutoff=run.cutoff_answer_id)
     np.testing.assert_array_equal(again.training.shares, lesson.training.shares)
+
+
+def test_what_an_admin_decides_is_what_is_learned(store: Store) -> None:
+    project = answered(store, count=40)
+    eve = store.add_annotator("Eve", role="admin").id
+    before = finetuning.announce(store, project)
+    ballots = store.read_ballots(project.id)
+    trained, judged = (ballots.where(ballots.purpose == purpose) for purpose in (0, 1))
+    told, dropped, kept = int(trained.triplet[0]), int(trained.triplet[1]), int(judged.triplet[0])
+    right = int(trained.faces[0, trained.odd[0] % 3])  # not the face that was chosen
+    store.add_adjudication(project.id, eve, NewAdjudication(told, "face", int(trained.faces[0, trained.odd[0] - 1])))
+    store.add_adjudication(project.id, eve, NewAdjudication(told, "face", right))  # the newest counts
+    store.add_adjudication(project.id, eve, NewAdjudication(dropped, "cannot_tell"))
+    store.add_adjudication(project.id, eve, NewAdjudication(kept, "bad_picture"))
+
+    old = finetuning.collect(store, project, cutoff=before.cutoff_answer_id, decided_to=finetuning.decided_to(before))
+    new = finetuning.collect(store, project)
+    assert (len(old.training), len(new.training)) == (40, 39)
+    assert len(new.deciding) + len(new.evaluation) == len(old.deciding) + len(old.evaluation) == 30
+    place = new.face_ids.index(right)
+    faces = {new.face_ids.index(int(face)) for face in trained.faces[0]}
+    (row,) = [number for number, three in enumerate(new.training.places) if set(three.tolist()) == faces]
+    assert new.training.places[row, new.training.shares[row].argmax()] == place and new.training.votes[row] == 1
+    after = finetuning.announce(store, project)
+    assert finetuning.decided_to(before) == 0 and finetuning.decided_to(after) == store.adjudications(project.id)[-1].id
 
 
 def test_a_crash_or_a_stop_leaves_the_model_in_use(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from db.engine import open_database
 from db.errors import AlreadyThere, BrokenFile
 from db.store import Store
-from db.types import NewAnswer
+from db.types import NewAdjudication, NewAnswer
 from studio.services import labels
 from tests.unit.db.world import World, make_world
 
@@ -159,12 +159,21 @@ def essence(store: Store, project: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 def test_everything_travels(store: Store, other: Store, tmp_path: Path, suffix: str) -> None:
-    busy(store)
+    world = busy(store)
+    asked = store.read_ballots(world.project.id)
+    decisions = [
+        NewAdjudication(int(asked.triplet[0]), "face", int(asked.faces[0, 1]), "a clear smile"),
+        NewAdjudication(int(asked.triplet[3]), "cannot_tell"),
+    ]
+    eve = world.person("Eve", role="admin")
+    for decided in decisions:
+        store.add_adjudication(world.project.id, eve, decided)
     path = tmp_path / f"labels{suffix}"
     count = labels.export_records(store, "smiles", path)
     imported = labels.import_records(other, path, project="smiles")
     assert imported.answers == count == len(essence(store, "smiles"))
     assert essence(other, "smiles") == essence(store, "smiles")
+    assert {row["decided"] for row in essence(other, "smiles")} == {"face", "cannot_tell", None}
     labels.export_records(other, "smiles", tmp_path / f"again{suffix}")
     with pytest.raises(AlreadyThere):
         labels.import_records(other, path, project="smiles")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from studio.context import Context
 from studio.services import access, compare, team, team_files, team_people, team_projects
 from studio.settings import environment_of, read_settings
 from studio.tabs import team as tab
-from tests.drawn_faces import BACKEND, add_drawn_gallery
+from tests.drawn_faces import BACKEND, add_drawn_gallery, draw
 
 
 @pytest.fixture
@@ -244,6 +245,39 @@ def test_answers_leave_and_come_back_by_processes_of_their_own(
     for wrong in ({"format": "xlsx"}, {"format": None}):
         with pytest.raises(WrongShape):
             team_files.export(context, admin, {"project": project.id} | wrong)
+
+
+def fec_with_pictures(folder: Path) -> tuple[Path, Path]:
+    """FEC's columns about three pictures, of which the ZIP file holds two, one of them deep in folders."""
+    names = ("a.png", "b.png", "c.png")
+    faces = ",".join(f"http://example.org/{name},0.1,0.9,0.1,0.9" for name in names)
+    csv = folder / "fec.csv"
+    csv.write_text(f"{faces},TWO_CLASS_TRIPLET,1,2,2,2,3,1\n")
+    archive = folder / "pictures.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        for number, name in enumerate(("a.png", "../../deep/b.png", "notes.txt")):
+            opened.writestr(name, draw(0.2 * number, 0.1, skin=(220, 180, 140)))
+    return csv, archive
+
+
+def test_fec_comes_with_its_pictures(context: Context, admin: AnnotatorRow, tmp_path: Path) -> None:
+    csv, archive = fec_with_pictures(tmp_path)
+    job = team_files.take_in(context, admin, {"into": "FEC"}, path=csv, pictures=archive)["job"]
+    told = wait(context, admin, job)
+    assert (told["state"], told["log"]) == ("done", "3 answers about 3 faces; pictures of 1 are missing")
+    project = context.store.project("FEC")
+    faces = context.store.faces(project.gallery_id, with_picture=True)
+    assert len(faces) == 2 and not (context.settings.data_dir.parent / "deep").exists()
+    assert compare.face_picture(context.store, faces[0]).startswith("data:image/jpeg")
+    archive.write_bytes(b"no zip file")
+    broken = wait(context, admin, team_files.take_in(context, admin, {"into": "X"}, path=csv, pictures=archive)["job"])
+    assert broken["state"] == "failed" and "ZIP" in broken["log"]
+    assert [one.name for one in context.store.projects()] == ["FEC"]
+    for wrong in (tmp_path / "pictures.rar", tmp_path / "answers.jsonl"):
+        with pytest.raises(WrongShape):
+            team_files.take_in(
+                context, admin, {"into": "X"}, path=csv if wrong.suffix == ".rar" else wrong, pictures=wrong
+            )
 
 
 def test_a_process_of_its_own_sees_the_same_settings(context: Context) -> None:

@@ -102,6 +102,46 @@ def test_a_person_is_described_by_all_they_did() -> None:
     assert person.agreement is None
 
 
+def nine(rows: list[tuple[int, int, tuple[int, int]]], **columns: list[int]) -> Ballots:
+    """Make answers to nine faces from (question, person, the two places chosen)."""
+    derived: dict[str, list[int]] = {name: [] for name in ("answer", "triplet", "annotator", "odd", "position")}
+    for answer, (question, person, chosen) in enumerate(rows):
+        for one in chosen:
+            for other in (place for place in range(2, 10) if place not in chosen):
+                derived["answer"].append(answer)
+                derived["triplet"].append(-(question * 100 + (min(one, other) - 1) * 10 + max(one, other) - 1))
+                derived["annotator"].append(person)
+                derived["odd"].append(3 if one < other else 2)
+                derived["position"].append(one)
+    said = ballots([(0, 0, 0)] * len(derived["answer"]), **derived, mode=[2] * len(derived["answer"]))
+    return said
+
+
+def test_an_answer_to_nine_faces_counts_once_and_agrees_by_its_comparisons() -> None:
+    alike = nine([(1, 1, (2, 3)), (1, 2, (2, 3)), (2, 1, (5, 9)), (2, 2, (5, 9))])
+    votes, worth = agreement.framed_votes(alike)
+    assert agreement.krippendorff_alpha(votes, times=worth) == pytest.approx(1.0)
+    assert [person.answers for person in agreement.people(alike)] == [2, 2]
+    apart = nine([(1, 1, (2, 3)), (1, 2, (4, 5)), (1, 3, (2, 4))])
+    assert agreement.hardest(apart) == [(1, (0, 2, 1, 2, 1, 0, 0, 0, 0))]
+    votes, worth = agreement.framed_votes(apart)
+    assert worth.sum() == pytest.approx(len(votes) / 12)
+    rng = np.random.default_rng(0)
+    guessed = [(question, person, tuple(rng.choice(np.arange(2, 10), 2, replace=False).tolist()))
+               for question in range(60) for person in range(5)]  # fmt: skip
+    votes, worth = agreement.framed_votes(nine(guessed))  # type: ignore[arg-type]
+    assert agreement.krippendorff_alpha(votes, times=worth) == pytest.approx(0, abs=0.05)
+    people = agreement.people(nine(guessed))  # type: ignore[arg-type]
+    assert all(person.position_p is not None and person.position_p > 1e-3 for person in people)
+    left = agreement.people(nine([(question, 1, (2, 4)) for question in range(20)]))[0]
+    assert left.position_p is not None and left.position_p < 1e-6
+
+
+def test_two_faces_stand_in_two_places() -> None:
+    even = ballots([(n, 1, 2 + n % 2) for n in range(40)], mode=[1] * 40, position=[2 + n % 2 for n in range(40)])
+    assert agreement.people(even)[0].position_p == pytest.approx(1.0)
+
+
 def test_the_hardest_questions_come_first() -> None:
     rows = [(7, person, person % 3 + 1) for person in range(6)] + [(8, person, 1) for person in range(6)]
     assert agreement.hardest(ballots(rows)) == [(7, (2, 2, 2)), (8, (6, 0, 0))]
