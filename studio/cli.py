@@ -19,6 +19,7 @@ from studio.commands.parity import parity
 from studio.commands.serve import serve
 from studio.commands.simulate import simulate
 from studio.commands.train import train
+from studio.commands.unmask import unmask
 from studio.settings import WrongSetting
 
 
@@ -46,6 +47,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(embed)
 app.command()(mesh)
+app.command()(unmask)
 app.command()(train)
 app.command()(bench)
 app.command()(parity)

@@ -32,6 +32,9 @@ KINDS = {
     "strip": Kind("Strip", "The way between the faces in one picture"),
     "mp4": Kind("MP4", "The way between the faces as a film"),
     "gif": Kind("GIF", "The way between the faces as a moving picture, there and back"),
+    "unmasked": Kind("Picture", "The photo at full size with the hidden part guessed"),
+    "stages": Kind("All stages", "Every stage as PNG, the numbers as JSON, in one ZIP file"),
+    "side": Kind("Side by side", "All stages in one picture"),
     "zip": Kind("Pictures", "The faces and whom to thank for them, in one ZIP file"),
 }
 

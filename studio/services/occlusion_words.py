@@ -1,0 +1,53 @@
+"""What the Occlusion tab says: the ways to a mask, what a guess is worth, which weights ran and how they measured."""
+
+from __future__ import annotations
+
+from models.cards import all_cards
+from models.occlusion.results import Detection
+from studio.services.occlusion import Subject
+from studio.services.occlusion_methods import DIFFUSION, OWN, method_called
+
+FIND, PAINT, COVER = "Find it", "Paint it", "Cover a clean face"
+WAYS = [FIND, PAINT, COVER]
+FOUND, EXACT = "What the detector finds", "Exactly what was drawn"
+GUESS = "The hidden part is a guess from the visible one, not a finding: the real face may look different."
+WHAT_IT_IS = """
+A face is cut so that its bones lie where they lie for every face, {size} pixels wide and high. An autoencoder looks at
+all patches; a detector measures how far each is from what an uncovered face shows there. What lies beyond the radius
+counts as hidden. The autoencoder then sees the rest alone and says what it implies; a refiner sharpens that; only
+hidden pixels are replaced. At last the expression is read again, with latents of the visible patches beside the
+picture.
+
+- **The hidden part is a guess.** It is drawn to look like a face, not to be right. Nobody is told by it: do not use it
+  to recognise people, and say so when you show it.
+- The detector takes whatever it has not seen on faces for a cover: heavy make-up, deep shadows, a beard, the border of
+  a cut face. The mask can be painted over at any time.
+- Only *Cover a clean face* knows the truth; the figures there compare with it.
+- Several guesses of the diffusion show where the photo does not tell.
+"""
+NOTHING = (
+    "No patch lies beyond the radius: as far as the detector can tell, this face is not covered. Lower the radius, "
+    "paint the hidden part, or cover the face with something."
+)
+
+UNSEEN = (
+    "No patch lies beyond its radius. Lower the radius under Find it, choose Exactly what was drawn, or paint over it."
+)
+
+
+def ran(method: str, subject: Subject) -> str:
+    """Name the weights that ran."""
+    cards = all_cards()
+    names = {OWN: ("svdd", "mae", "refiner"), DIFFUSION: ("svdd", "mae", "diffusion")}.get(method, ("svdd", "mae"))
+    own = ", ".join(cards[name].backend for name in (*names, "ofer") if name in cards)
+    if method in (OWN, DIFFUSION):
+        return f"Own weights {own}, read by {subject.before.backend}"
+    if not method:
+        return f"Own weights {own}, read by {subject.before.backend}"
+    return f"{method_called(method).title}; found by own weights {own}, read by {subject.before.backend}"
+
+
+def found_words(detection: Detection, radius: float) -> str:
+    """Say how much of the face the detector takes for hidden."""
+    share = float((detection.distances > radius).mean())
+    return f"{share * 100:.0f} % of the patches lie beyond the radius"
