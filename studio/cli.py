@@ -16,6 +16,7 @@ from studio.commands.embed import embed
 from studio.commands.finetune import finetune
 from studio.commands.mesh import mesh
 from studio.commands.parity import parity
+from studio.commands.reenact import reenact
 from studio.commands.serve import serve
 from studio.commands.simulate import simulate
 from studio.commands.train import train
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(embed)
 app.command()(mesh)
+app.command()(reenact)
 app.command()(unmask)
 app.command()(train)
 app.command()(bench)

@@ -23,3 +23,8 @@ def on_gpu(function: Callable[P, R]) -> Callable[P, R]:
         return function
     marked: Callable[P, R] = spaces.GPU(function)
     return marked
+
+
+def is_lent() -> bool:
+    """Tell whether a GPU is lent for each call, so that nothing that lies on it can be kept between calls."""
+    return spaces is not None

@@ -20,6 +20,7 @@ VARIABLES = {
     "GRADIO_SERVER_PORT": "the same, where MIEN_PORT is not set",
     "GRADIO_SERVER_NAME": "address to listen on; default: 127.0.0.1, on Spaces 0.0.0.0",
     "MIEN_ADMINS": "Hugging Face accounts, with commas between, that are admins when they sign in",
+    "MIEN_SYNTHETIC_MARK": "on or off: whether reenacted pictures carry a visible mark; default: on",
     "SPACE_ID": "set by Hugging Face Spaces",
     "SPACES_ZERO_GPU": "set by Hugging Face Spaces where a GPU is lent for each call",
 }
@@ -47,6 +48,8 @@ class Settings:
     zero_gpu: bool
     admins: frozenset[str] = frozenset()
     """Hugging Face accounts that are admins."""
+    synthetic_mark: bool = True
+    """Whether pictures and films of the Reenact tab carry a visible mark; their metadata always says so."""
 
     @property
     def own_weights_dir(self) -> Path:
@@ -75,6 +78,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         on_spaces=on_spaces,
         zero_gpu="SPACES_ZERO_GPU" in given,
         admins=frozenset(name.strip() for name in given.get("MIEN_ADMINS", "").split(",") if name.strip()),
+        synthetic_mark=_is_on("MIEN_SYNTHETIC_MARK", given.get("MIEN_SYNTHETIC_MARK", "on")),
     )
 
 
@@ -103,6 +107,12 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise WrongSetting(f"MIEN_PORT must be a whole number from 1 to 65535, got {text!r}")
     return int(text)
+
+
+def _is_on(name: str, text: str) -> bool:
+    if text.lower() not in ("on", "off"):
+        raise WrongSetting(f"{name} must be on or off, got {text!r}")
+    return text.lower() == "on"
 
 
 def _device(text: str) -> str:

@@ -36,6 +36,13 @@ KINDS = {
     "stages": Kind("All stages", "Every stage as PNG, the numbers as JSON, in one ZIP file"),
     "side": Kind("Side by side", "All stages in one picture"),
     "zip": Kind("Pictures", "The faces and whom to thank for them, in one ZIP file"),
+    "reenact_film": Kind("MP4", "The film, with the driver's frame rate and sound"),
+    "reenact_side": Kind("Side by side", "The driver and the film in one picture, as MP4"),
+    "reenact_gif": Kind("GIF", "The film as a moving picture without sound"),
+    "reenact_frames": Kind("Frames", "The film's frames as PNG files in one ZIP file"),
+    "reenact_still": Kind("Picture", "One picture as PNG, at the photo's size"),
+    "reenact_moved": Kind("Film", "From the photo's expression to this one and back, as MP4"),
+    "reenact_motion": Kind("Motion", "The motion without any pixel of a face, as .npz, to give to other faces"),
 }
 
 

@@ -1,0 +1,108 @@
+"""How a face takes over a driver's motion: the options, and both systems behind one door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from models import registry
+from models.errors import BadInput
+from models.motions import Drive, Motion
+from studio.gpu import on_gpu
+from studio.services.reenact import Performer, crops
+from studio.services.reenact_driver import Driver, reference_of
+
+MODES = ("relative", "absolute")
+PARTS = ("all", "pose", "expression")
+MOST_STRENGTH = 2.0
+MOST_SMOOTHING = 1.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a source follows a driver; see models.fsrt_open.animator.Retarget."""
+
+    mode: str = "relative"
+    part: str = "all"
+    strength: float = 1.0
+    """Of the expression: 0 keeps the source's own, above 1 exaggerates."""
+    smoothing_s: float = 0.0
+    adapt_scale: bool = True
+    """Measure the head's way in sizes of the face, so that a small driver moves a large face as far."""
+    reference_s: float | None = None
+    """When the driver looks most like the source; None looks for it."""
+    paste_back: bool = True
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES or self.part not in PARTS:
+            raise BadInput(f"A motion is {' or '.join(MODES)}; of it, {', '.join(PARTS)} can be taken.")
+        numbers = (self.strength, self.smoothing_s, self.reference_s or 0.0)
+        if not np.isfinite(numbers).all() or not 0 <= self.strength <= MOST_STRENGTH:
+            raise BadInput(f"The expression's strength lies from 0 to {MOST_STRENGTH:.0f}, got {self.strength}.")
+        if not 0 <= self.smoothing_s <= MOST_SMOOTHING:
+            raise BadInput(f"Smoothing lies from 0 to {MOST_SMOOTHING:.0f} seconds, got {self.smoothing_s}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """The source's own motion, frame by frame."""
+
+    drives: tuple[Any, ...]
+    """models.motions.Drive, or what the official networks take."""
+    times: tuple[float, ...]
+    rate: float
+    reference: int | None
+    """The driver's frame from which movements were counted; None where it does not matter."""
+
+
+def options_of(said: Mapping[str, Any]) -> Options:
+    """Check options that came from a program; raises BadInput for names or values that are none."""
+    known = {field.name for field in fields(Options)}
+    unknown = set(said) - known
+    if unknown:
+        raise BadInput(f"There is no option {sorted(unknown)[0][:40]!r}; there are {', '.join(sorted(known))}.")
+    try:
+        return Options(**dict(said))
+    except TypeError as error:
+        raise BadInput(f"The options hold a value of the wrong kind: {error}") from error
+
+
+@on_gpu
+def retarget(
+    system: str, square: tuple[list[Any], list[Any]], source: Any | None, motion: Any, chosen: Mapping[str, Any]
+) -> Any:
+    """Turn a driver's motion into the source's own, by the system's own rules."""
+    from models.fsrt_open.animator import Retarget  # noqa: PLC0415 - torch loads when a face is first animated
+
+    animator = registry.load(system)
+    source = animator.source(*square) if source is None else source
+    return animator.retarget(motion, source, Retarget(**chosen))
+
+
+def retargeted(performer: Performer, driver: Driver, options: Options) -> Moved:
+    """Return what the performer does when it follows the driver."""
+    own, motion = performer.own, driver.motion
+    # A single picture has moved by nothing since itself: only what it shows can be taken.
+    mode = "absolute" if len(motion) == 1 else options.mode
+    reference = reference_of(driver, own, options.reference_s) if mode == "relative" else None
+    chosen = {
+        "mode": mode,
+        "reference": reference,
+        "part": options.part,
+        "expression_strength": options.strength,
+        "smoothing_seconds": options.smoothing_s,
+    }
+    square = crops(performer) if performer.source is None else ([], [])
+    moved: Motion = retarget(performer.system, square, performer.source, motion, chosen)
+    if reference is not None and not options.adapt_scale:
+        moved = with_own_steps(moved, own, motion[reference])
+    return Moved(tuple(moved), tuple(driver.times), driver.rate, reference)
+
+
+def with_own_steps(moved: Motion, own: Drive, start: Drive) -> Motion:
+    """Undo the adaption of the head's way to the size of the source's face."""
+    way = (moved.translation - own.translation) * np.float32(start.scale / own.scale - 1)
+    return replace(moved, translation=moved.translation + way, landmarks=moved.landmarks + way[:, None])

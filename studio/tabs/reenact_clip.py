@@ -1,0 +1,279 @@
+"""From a clip or motion: a face performs what another does, first as a preview, then as a film."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from models.errors import BadInput, MienError
+from studio.components.clip_recorder import ClipRecorder
+from studio.components.crop_view import CropView, driver_crops
+from studio.components.doors import CarriedFace, Outlet
+from studio.components.drop_zone import CLIP_TYPES, PHOTO_TYPES, DropZone, Upload, folded
+from studio.components.reenact_view import ReenactView, performance_view, preview_view, working_view
+from studio.components.saver import Download, Saver
+from studio.components.shelf import Shelf
+from studio.components.status import Brake, Status, note, quiet_line, working
+from studio.context import Context
+from studio.errors import explained, title_of
+from studio.services.reenact import Performer
+from studio.services.reenact_driver import (
+    MOST_SECONDS,
+    Driver,
+    beginning,
+    open_driver,
+    reboxed,
+    reference_of,
+    shelf_driver,
+)
+from studio.services.reenact_exports import Made, carry_out
+from studio.services.reenact_motion import Options
+from studio.services.reenact_run import Performance, perform, preview
+from studio.services.reenact_words import LIMITS, measured_words, ran_words
+from studio.tabs.expression_photo import GPU, QUICK
+from studio.tabs.reenact_source import SourcePanel, Sources, build_panel, system_choice
+
+EMPTY = (
+    '<div class="empty"><h2>One face performs another\'s motion</h2><p>Give a face at the left, and something that '
+    "moves it: a clip, a recording, a photo, or a motion from the shelf.</p></div>"
+)
+MODES = {"Relative: by how much it moves": "relative", "Absolute: exactly as it is": "absolute"}
+PARTS = {"Expression and head": "all", "Expression only": "expression", "Head only": "pose"}
+SMOOTHING = {"None": 0.0, "Light": 0.15, "Strong": 0.3}
+RUN: dict[str, Any] = QUICK | {"concurrency_id": "reenact", "concurrency_limit": 1}
+"""Whole films: one at a time, and never in the way of others' photos."""
+FILES = ("reenact_film", "reenact_side", "reenact_gif", "reenact_frames", "reenact_still", "reenact_motion")
+
+
+class Clip:
+    """The clip part; holds the components and nothing of any visitor."""
+
+    def __init__(self, context: Context, performer: gr.State) -> None:
+        self.mark = context.settings.synthetic_mark
+        self.performer = performer
+        self.driver, self.made = gr.State(None, time_to_live=1800), gr.State(None, time_to_live=1800)
+        self.reference = gr.State(None, time_to_live=1800)
+        with gr.Row(elem_classes="bench"):
+            with gr.Column(elem_classes="input-side", min_width=280):
+                parts = build_panel("reenact", mark=self.mark)
+                self.system = system_choice()
+                self._lay_out_driver()
+            with gr.Column(elem_classes="result-side", min_width=320):
+                self.status = Status(elem_id="reenact-status")
+                self.empty = gr.HTML(EMPTY, apply_default_css=False, elem_id="reenact-empty")
+                self.hint = gr.HTML(apply_default_css=False, elem_id="reenact-hint")
+                self.view = ReenactView(elem_id="reenact-view")
+                with gr.Group(visible=False, elem_classes="plain-group") as self.result:
+                    self.saver = Saver(FILES, elem_id="reenact-saver")
+                self.line = gr.HTML(apply_default_css=False, elem_id="reenact-line")
+                with gr.Group(visible=False, elem_classes="plain-group") as self.work:
+                    self.options = self._lay_out_options()
+                    self.go = gr.Button("Make the film", variant="primary", elem_id="reenact-go")
+                with gr.Accordion("What this is, and what it is not", open=False):
+                    gr.Markdown(LIMITS)
+        self.source = SourcePanel(*parts, self.status)
+        self.outlets = (Outlet(self.view, self._carried, [self.made]),)
+        self.seen: list[Any] = [self.performer, self.driver, self.reference, *self.options]
+        self.shown: list[Any] = [
+            self.crops, self.view, self.empty, self.hint, self.work, self.go, self.line, self.result, self.made,
+        ]  # fmt: skip
+        self.follower = (explained(self._preview), self.seen, self.shown)
+
+    def _lay_out_driver(self) -> None:
+        gr.HTML("<h3>What moves it</h3>", apply_default_css=False, elem_id="reenact-driver-title")
+        self.zone = DropZone(
+            title="Drop a clip, a photo or a motion",
+            hint=f"MP4, WebM, MOV or GIF up to {MOST_SECONDS:.0f} seconds, a photo, or a motion file (.npz).",
+            types=f"{CLIP_TYPES},{PHOTO_TYPES},.npz",
+            again="Another clip, photo or motion",
+            elem_classes="drop",
+            elem_id="reenact-driver-zone",
+        )
+        self.recorder = ClipRecorder(elem_id="reenact-recorder")
+        self.shelf = Shelf(elem_id="reenact-shelf")
+        self.crops = CropView(label="The square that is cut from the driver", elem_id="reenact-driver-crops")
+
+    def _lay_out_options(self) -> list[Any]:
+        with gr.Accordion("How it follows", open=False, elem_id="reenact-options"):
+            return [
+                gr.Radio(list(MODES), value=next(iter(MODES)), label="Movement", elem_id="reenact-mode"),
+                gr.Radio(list(PARTS), value=next(iter(PARTS)), label="What is taken", elem_id="reenact-part"),
+                gr.Slider(
+                    0, 2, value=1, step=0.05, label="Strength of the expression", buttons=[], elem_id="reenact-strength"
+                ),
+                gr.Radio(list(SMOOTHING), value="None", label="Smoothing over time", elem_id="reenact-smoothing"),
+                gr.Checkbox(True, label="Measure the head's way in sizes of the face", elem_id="reenact-adapt"),
+                gr.Checkbox(True, label="Put the face back into the photo", elem_id="reenact-paste"),
+            ]  # fmt: skip
+
+    def wire(self, sources: Sources) -> None:
+        """Join components and handlers."""
+        brake = gr.State(Brake())
+        taken = [self.zone, self.status, self.driver, self.reference]
+        events = [
+            self.zone.submit(explained(self._take), [self.zone, self.driver], taken, **GPU),
+            self.recorder.submit(explained(self._take), [self.recorder, self.driver], taken, **GPU),
+            self.shelf.example(explained(self._take_shelf), [self.driver], taken, **GPU),
+            self.crops.crop(explained(self._crop), [self.driver, self.reference], taken, **GPU),
+            self.crops.reference(explained(self._refer), [self.driver], taken, **QUICK),
+        ]
+        for event in events:
+            event.failure(lambda: (gr.update(value=None), ""), None, [self.zone, self.status], **QUICK)
+            event.success(*self.follower, **GPU)
+        for option in self.options:
+            change = option.release if isinstance(option, gr.Slider) else option.input
+            change(*self.follower, trigger_mode="always_last", **GPU)
+        switched = self.system.input(explained(sources.switch), [self.system, self.performer], sources.outputs, **GPU)
+        sources.follow(switched)
+        made = [self.status, self.view, self.driver, self.line, self.go, self.result, self.made]
+        run = self.go.click(explained(self._run), [*self.seen, brake], made, **RUN)
+        run.failure(lambda: ("", gr.Button(interactive=True)), None, [self.status, self.go], **QUICK)
+        # A handler that yields sends its last values twice, and a download must be handed over once.
+        ready = gr.State(None, time_to_live=600)
+        saved = self.saver.save(explained(self._save), [self.made, brake], [self.status, ready], **RUN)
+        saved.success(lambda file: file, [ready], [self.saver], **QUICK)
+        saved.failure(lambda: "", None, [self.status], **QUICK)
+        self.status.cancel(lambda stopper: stopper.pull(), [brake], None, **QUICK)
+
+    def _take(self, uploads: list[Upload], now: Driver | None) -> Iterator[tuple[Any, ...]]:
+        yield from _taken(lambda: open_driver(uploads[0].path, uploads[0].name), now)
+
+    def _take_shelf(self, event: gr.EventData, now: Driver | None) -> Iterator[tuple[Any, ...]]:
+        yield from _taken(lambda: shelf_driver(event.name), now)
+
+    def _crop(self, event: gr.EventData, now: Driver | None, reference: float | None) -> tuple[Any, ...]:
+        said = dict(event._data)
+        return folded(True), "", reboxed(_known(now), None if said.get("anew") else said), reference
+
+    def _refer(self, event: gr.EventData, now: Driver | None) -> tuple[Any, ...]:
+        time_s = dict(event._data).get("time")
+        wanted = float(time_s) if isinstance(time_s, int | float) else None
+        return folded(True), "", _known(now), wanted
+
+    def _preview(
+        self, performer: Performer | None, driver: Driver | None, reference: float | None, *said: Any
+    ) -> tuple[Any, ...]:
+        """Show a few frames as soon as there is a face and something that moves it."""
+        is_photo = driver is not None and driver.kind == "photo"
+        button = gr.Button("Make the picture" if is_photo else "Make the film", interactive=True)
+        hidden = gr.Group(visible=False)
+        if performer is None or driver is None:
+            crops = driver_crops(driver, reference_s=0.0, automatic=True) if driver is not None else None
+            missing = "Now give the face that shall perform." if driver is not None else ""
+            if performer is not None:
+                missing = "Now give something that moves it: a clip, a recording, a photo, or a motion from the shelf."
+            empty = gr.HTML(f'<div class="empty"><p>{missing}</p></div>' if missing else EMPTY, visible=True)
+            return crops, "", empty, "", hidden, button, "", hidden, None
+        options = _options(reference, said)
+        made = preview(performer, driver, options, mark=self.mark)
+        number = reference_of(driver, performer.own, reference)
+        crops = driver_crops(driver, reference_s=driver.times[number], automatic=reference is None)
+        line = quiet_line(ran_words(performer.system), f"previewed in {made.milliseconds / 1000:.1f} s")
+        hint = _hint(performer, driver, options, driver.times[number])
+        group = gr.Group(visible=True)
+        return crops, preview_view(made), gr.HTML(visible=False), hint, group, button, line, hidden, None
+
+    def _run(
+        self, performer: Performer | None, driver: Driver | None, reference: float | None, *said: Any
+    ) -> Iterator[tuple[Any, ...]]:
+        stopper: Brake = said[-1]
+        stopper.release()
+        if performer is None:
+            raise BadInput("Give the face that shall perform first.")
+        options = _options(reference, said[:-1])
+        busy, hidden = gr.Button(interactive=False), gr.Group(visible=False)
+        try:
+            for step in perform(performer, _known(driver), options, mark=self.mark, stopped=lambda: stopper.pulled):
+                if isinstance(step, Performance):
+                    yield _finished(step)
+                    return
+                status = working(step.words, share=step.share, seconds_left=step.seconds_left)
+                view = working_view(step) or gr.skip()
+                yield status, view, gr.skip(), gr.skip(), busy, hidden, None
+        except MienError as error:
+            told = note(title_of(error), str(error))
+            yield told, gr.skip(), driver, gr.skip(), gr.Button(interactive=True), hidden, None
+
+    def _carried(self, event: gr.EventData, made: Performance | None) -> CarriedFace:
+        if made is None:
+            raise BadInput("The picture is no longer here; make it again.")
+        return CarriedFace(made.still, None, "reenacted face")
+
+    def _save(self, event: gr.EventData, made: Performance | None, stopper: Brake) -> Iterator[tuple[str, Any]]:
+        stopper.release()
+        if made is None:
+            raise BadInput("The film is no longer here; films are forgotten after half an hour. Make it again.")
+        work = carry_out(made, str(event.kind).removeprefix("reenact_"))
+        for step in work:
+            if isinstance(step, Made):
+                yield "", Download(step.suffix, step.media_type, step.content)
+            elif stopper.pulled:
+                work.close()
+                yield "", None
+                return
+            else:
+                yield working("Making the file", share=step), gr.skip()
+
+
+def _taken(make: Callable[[], Driver], now: Driver | None) -> Iterator[tuple[Any, ...]]:
+    yield gr.skip(), working("Looking at it"), gr.skip(), gr.skip()
+    try:
+        yield folded(True), "", make(), None
+    except MienError as error:  # said on the page, where it stays until the next driver
+        yield gr.update(value=None), note(title_of(error), str(error)), now, gr.skip()
+
+
+def _finished(made: Performance) -> tuple[Any, ...]:
+    """Return the values after a run, complete or stopped."""
+    button = gr.Button("Make it again", interactive=True)
+    if not len(made.reel):
+        told = note("Stopped", "Nothing had been drawn yet.")
+        return told, gr.skip(), made.driver, gr.skip(), button, gr.Group(visible=False), None
+    status = ""
+    if not made.is_whole:
+        until, whole = made.moved.times[len(made.reel) - 1], made.moved.times[-1]
+        status = note("Stopped", f"The first {until:.1f} of {whole:.1f} seconds were made. They can be taken home.")
+    count = len(made.reel)
+    line = quiet_line(
+        ran_words(made.performer.system),
+        f"motion read in {made.reading_s:.1f} s" if made.driver.frames else "",
+        f"{made.drawing_s / count * 1000:.0f} ms to draw and save a frame",
+        measured_words(made.performer.system),
+    )
+    return status, performance_view(made), made.driver, line, button, gr.Group(visible=True), made
+
+
+def _options(reference: float | None, said: tuple[Any, ...]) -> Options:
+    mode, part, strength, smoothing, adapt, paste = said
+    return Options(
+        mode=MODES.get(mode, "relative"),
+        part=PARTS.get(part, "all"),
+        strength=float(strength),
+        smoothing_s=SMOOTHING.get(smoothing, 0.0),
+        adapt_scale=bool(adapt),
+        reference_s=reference,
+        paste_back=bool(paste),
+    )
+
+
+def _hint(performer: Performer, driver: Driver, options: Options, reference_s: float) -> str:
+    said = []
+    if driver.kind == "photo":
+        said.append("A photo has no movement: its expression and pose are taken as they are.")
+    elif options.mode == "relative" and driver.kind != "shelf":
+        begins = beginning(driver, performer.own)
+        where = f"Movements are counted from {reference_s:.1f} s"
+        if begins and options.reference_s is None:
+            said.append(f"{begins} {where}, where both are most alike. The slider below the driver chooses another.")
+    missed = len(driver.frames) - len(driver.seen)
+    if missed:
+        said.append(f"No face was found in {missed} of {len(driver.frames)} frames; the face is held still there.")
+    return f'<ul class="advice">{"".join(f"<li>{one}</li>" for one in said)}</ul>' if said else ""
+
+
+def _known(now: Driver | None) -> Driver:
+    if now is None:
+        raise BadInput("What moves the face is gone; uploads are forgotten after half an hour. Give it again.")
+    return now
