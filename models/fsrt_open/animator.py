@@ -221,4 +221,5 @@ def repeated(memory: Memory, count: int) -> Memory:
         tuple((times(keys), times(values)) for keys, values in memory.keys_values),
         times(memory.expression),
         times(memory.frame),
+        times(memory.skin),
     )

@@ -18,7 +18,7 @@ from scipy.spatial import Delaunay
 from models.head.head import load_head
 from models.head.parameters import TO_PICTURE
 from models.head.texture import normals_of
-from models.motions import Drive, mean_landmarks
+from models.motions import Drive, laid, mean_landmarks
 
 Floats = NDArray[np.float32]
 
@@ -27,7 +27,11 @@ GRID = 64
 FINE = 128
 """Cells along an edge of the warp and of the drawings of eyes and mouth: lids are a few pixels apart."""
 COARSE_MAPS = ("face", "source mouth", "source eyes", "shown", "outside")
-FINE_MAPS = ("lips", "mouth", "eyes", "irises")
+FINE_MAPS = ("lips", "mouth", "eyes", "irises", "teeth")
+ENAMEL = 190
+"""Grey level from which a part of the head's teeth is tooth, not gum."""
+SUBNASAL = 2
+"""The point under the nose, to which the upper teeth keep their distance."""
 RIM = (0.098, 0.115)
 """Half width and half height of an ellipse about the skull, metres: hair moves with the head."""
 RIM_CENTRE = (0.0, -0.02, 0.03)
@@ -57,7 +61,7 @@ class Geometry:
     coarse: Floats
     """(5, GRID, GRID) in [0, 1], see COARSE_MAPS"""
     fine: Floats
-    """(4, FINE, FINE) in [0, 1], see FINE_MAPS"""
+    """(5, FINE, FINE) in [0, 1], see FINE_MAPS"""
     state: Floats
     """(STATE,) what the driving face does: coefficients and shape"""
     frame: Floats
@@ -78,7 +82,7 @@ def state_of(drive: Drive) -> Floats:
 def frame_of(drive: Drive) -> Floats:
     """(4,) where a face stands in its crop: x, y, metres for a crop unit times 10, roll in radians."""
     across = drive.rotation[:, 0]
-    return np.array([*drive.translation[:2], 0.1 / drive.scale * 100, np.arctan2(across[1], across[0])], np.float32)
+    return np.array([*drive.translation[:2], 10 / drive.scale, np.arctan2(across[1], across[0])], np.float32)
 
 
 def geometry(source: Drive, drive: Drive) -> Geometry:
@@ -99,11 +103,13 @@ def geometry(source: Drive, drive: Drive) -> Geometry:
         (np.abs(halved(flow)).max(0) > 1).astype(np.float32),
     ]
     open_eyes = drawn(drive.landmarks, eyes, FINE)
+    open_mouth = drawn(drive.landmarks, (INNER_LIPS,), FINE)
     fine = [
         drawn(drive.landmarks, (OUTER_LIPS,), FINE),
-        drawn(drive.landmarks, (INNER_LIPS,), FINE),
+        open_mouth,
         open_eyes,
         drawn(drive.landmarks, (RIGHT_IRIS, LEFT_IRIS), FINE) * open_eyes,
+        teeth(drive) * open_mouth,
     ]
     return Geometry(
         flow=flow,
@@ -129,8 +135,8 @@ def warp(source: Drive, drive: Drive) -> tuple[Floats, Floats]:
     # points that coincide (closed lips) would leave gaps in the triangulation
     here = here.astype(np.float64) + np.random.default_rng(0).normal(0, 1e-5, here.shape) * (np.abs(here) < 1)
     values = LinearNDInterpolator(Delaunay(here), np.column_stack([there, seen]), fill_value=0.0)(_cells())
-    laid = values.reshape(FINE, FINE, 3).transpose(2, 0, 1).astype(np.float32)
-    return np.ascontiguousarray(laid[:2]), laid[2]
+    found = values.reshape(FINE, FINE, 3).transpose(2, 0, 1).astype(np.float32)
+    return np.ascontiguousarray(found[:2]), found[2]
 
 
 def halved(maps: Floats) -> Floats:
@@ -146,6 +152,35 @@ def drawn(points: Floats, outlines: tuple[tuple[int, ...], ...], size: int) -> F
     for outline in outlines:
         cv2.fillPoly(mask, [places[list(outline)].round().astype(np.int32)], 255, lineType=cv2.LINE_AA, shift=4)
     return mask.astype(np.float32) / 255
+
+
+def teeth(drive: Drive) -> Floats:
+    """(FINE, FINE) in [0, 1] where the mean head's teeth would lie, lips or no lips."""
+    offset = drive.shape[SUBNASAL] - mean_landmarks()[SUBNASAL]
+    mask = np.zeros((FINE, FINE), np.uint8)
+    for neutral, directions in _enamel():
+        shape = neutral + offset + np.tensordot(drive.coefficients, directions, 1)
+        placed = laid(shape.astype(np.float32), drive.rotation, drive.scale, drive.translation)[:, :2]
+        hull = cv2.convexHull(((np.clip(placed, -2, 2) + 1) * (FINE / 2) - 0.5).astype(np.float32))
+        cv2.fillConvexPoly(mask, (hull * 16).round().astype(np.int32), 255, lineType=cv2.LINE_AA, shift=4)
+    return mask.astype(np.float32) / 255
+
+
+@cache
+def _enamel() -> tuple[tuple[Floats, Floats], ...]:
+    """Points (n, 3) of upper and lower teeth in the axes of a crop, and (52, n, 3) how coefficients move them."""
+    head = load_head()
+    bright = head.colours.mean(1) > ENAMEL
+    rows = []
+    for name in ("teeth_upper", "teeth_lower"):
+        chosen = np.flatnonzero(bright & (head.part_of == head.part_names.index(name)))
+        rows.append(
+            (
+                (head.neutral[chosen] * TO_PICTURE).astype(np.float32),
+                (head.expression[:, chosen] * TO_PICTURE).astype(np.float32),
+            )
+        )
+    return tuple(rows)
 
 
 @cache

@@ -27,6 +27,8 @@ PATCH = 16
 MEND = 0.15
 """Crop units by which the warp can be mended at most."""
 COARSE, FINE = len(COARSE_MAPS), len(FINE_MAPS)
+MOUTH, TEETH = FINE_MAPS.index("mouth"), FINE_MAPS.index("teeth")
+SOURCE_MOUTH = COARSE_MAPS.index("source mouth")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Asked:
     coarse: Tensor
     """(B, 5, G, G)"""
     fine: Tensor
-    """(B, 4, 2 G, 2 G)"""
+    """(B, 5, 2 G, 2 G)"""
     state: Tensor
     """(B, STATE)"""
     frame: Tensor
@@ -61,6 +63,8 @@ class Memory:
     """(B, E) of the first picture"""
     frame: Tensor
     """(B, 4) of the first picture"""
+    skin: Tensor
+    """(B, 3) the first picture's mean colour about the face's middle"""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Painted:
     image: Tensor
     """(B, 3, S, S) about 0..1"""
     warped: Tensor
-    """(B, 3, S, S) the source after the mended warp"""
+    """(B, 3, S, S) the source after the mended warp, with a plain mouth where it shows none"""
     share: Tensor
     """(B, 1, S, S) how far the warp is left as it is"""
     expression: Tensor
@@ -127,6 +131,9 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         self.thin = nn.Conv2d(middle, narrow, 1)
         self.last = nn.Conv2d(narrow + 12 + FINE, narrow, 1)
         self.narrow = nn.Sequential(Block(narrow), Block(narrow))
+        # in shares of the skin's colour, so that a mouth is as dark as its face
+        self.cavity = nn.Parameter(torch.tensor([0.28, 0.16, 0.16]))
+        self.enamel = nn.Parameter(torch.tensor([0.95, 1.10, 1.25]))
         self.paint = nn.Conv2d(narrow, 16, 3, padding=1)
         with torch.no_grad():  # training starts from the plain warp
             for layer in (self.mend, self.paint):
@@ -177,6 +184,7 @@ class FsrtOpen(ModelMixin, ConfigMixin):
             keys_values,
             expressions.unflatten(0, (-1, count))[:, 0],
             frames[:, 0],
+            skin_of(images[:, 0], frames[:, 0]),
         )
 
     def forward(self, memory: Memory, asked: Asked) -> Painted:
@@ -198,6 +206,7 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         mended = MEND * torch.tanh(self.mend(middle).float())
         flow = asked.flow + F.interpolate(mended, scale_factor=2.0, mode="bilinear")
         warped = sampled(memory.image, F.interpolate(flow, scale_factor=2.0, mode="bilinear"))  # (B, 3, S, S)
+        warped = self.with_mouth(warped, memory, asked)
         narrow = F.interpolate(self.thin(middle), scale_factor=2.0, mode="bilinear")
         parts = [narrow, F.pixel_unshuffle(warped, 2), asked.fine]
         narrow = self.narrow(F.relu(self.last(torch.cat(parts, 1))))  # (B, C, S/2, S/2)
@@ -205,6 +214,18 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         share = torch.sigmoid(output[:, 3:])
         image = warped + output[:, :3] * (1 - share)
         return Painted(image, warped, share, expression)
+
+    def with_mouth(self, warped: Tensor, memory: Memory, asked: Asked) -> Tensor:
+        """Lay a plain cavity with teeth where lips part and the source showed only lips."""
+        mouth, tooth = asked.fine[:, MOUTH, None], asked.fine[:, TEETH, None]
+        shown = F.interpolate(asked.coarse[:, SOURCE_MOUTH, None], scale_factor=2.0, mode="bilinear")
+        skin = memory.skin[:, :, None, None]
+        colour = skin * (
+            self.cavity.view(1, 3, 1, 1) * (1 - tooth) + self.enamel.view(1, 3, 1, 1) * tooth
+        )  # (B, 3, S/2, S/2)
+        gap = mouth * (1 - shown)
+        colour, gap = (F.interpolate(part, scale_factor=2.0, mode="bilinear") for part in (colour, gap))
+        return warped + gap * (colour - warped)
 
     def ask(self, memory: Memory, asked: Asked, expression: Tensor) -> Tensor:
         """What the tokens know of each patch: (B, dim, S/16, S/16)."""
@@ -224,6 +245,13 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         questions = self.questions(torch.cat(parts, 2))  # (B, P, dim)
         answers = self.asking(questions, memory.keys_values)
         return answers.transpose(1, 2).unflatten(2, (edge, edge))
+
+
+def skin_of(images: Tensor, frames: Tensor) -> Tensor:
+    """(B, 3) the mean colour of the square between brows and mouth; frames (B, 4) as in models.fsrt_open.geometry."""
+    places = cells(8, like=images)[None] * 0.3 / frames[:, None, 2:3] + frames[:, None, :2]  # (B, 64, 2)
+    grid = places[:, None].to(images.dtype)
+    return F.grid_sample(images, grid, align_corners=False, padding_mode="border")[:, :, 0].mean(2)
 
 
 def cells(edge: int, *, like: Tensor) -> Tensor:

@@ -188,7 +188,7 @@ def train(
     minutes: float = 55.0,
     device: str = "cpu",
     resume: bool = True,
-    batch: int = 6,
+    batch: int = 4,
     workers: int = 0,
 ) -> FsrtOpen:
     """Train for `minutes` on people who are not held out; checkpoints, curves and what the finder read go to `out`."""
@@ -202,7 +202,7 @@ def train(
         network,
         iter(stream),
         losses(ruler),
-        budget=Budget(minutes=minutes, learning_rate=1.2e-3, average=0.995),
+        budget=Budget(minutes=minutes, learning_rate=1.5e-3, average=0.995),
         folder=out,
         device=device,
         resume=resume,
