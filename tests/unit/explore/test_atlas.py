@@ -16,7 +16,7 @@ from db.types import FaceRow
 from models.errors import BadInput, Cancelled
 from models.types import EMOTIONS, Box, Expression, Face, HeadPose, Image
 from studio.services import explore
-from studio.services.atlas import Atlas, NothingToMap, forget_gone, make_atlas, nearest, open_atlas, save_atlas
+from studio.services.atlas import FORMAT, Atlas, NothingToMap, forget_gone, make_atlas, nearest, open_atlas, save_atlas
 from studio.services.background import Done, Step, steps_of
 from studio.services.columns import column, column_choices, shown_rows
 from studio.services.gallery_reading import forget_deleted, load_readings, read_gallery, unread
@@ -91,7 +91,7 @@ def test_no_atlas_outlives_its_faces_or_its_version(atlas: Atlas, store: Store, 
     after = make_atlas(store, home, backend=BACKEND)
     assert not part.folder.exists() and not atlas.folder.exists() and after.folder.exists()
     about = after.folder / "atlas.json"
-    about.write_text(about.read_text().replace('"format": 2', '"format": 1'))
+    about.write_text(about.read_text().replace(f'"format": {FORMAT}', '"format": 1'))
     assert forget_gone(store, home) == 1 and not after.folder.exists()
 
 
