@@ -152,7 +152,7 @@ def _smirk() -> Any:
     return load_reader(checkpoint, flame, device=choose_device(places().device))
 
 
-BROUGHT_BUILDERS: dict[str, Callable[[], Any]] = {"smirk": _smirk, "fsrt_open": _fsrt_open, "fsrt": _fsrt}
+BROUGHT_BUILDERS: dict[str, Callable[[], Any]] = {"smirk": _smirk, "fsrt": _fsrt}
 """Networks whose files a user brings; `load` builds them, `load_all` does not ask for them."""
 
 BUILDERS: dict[str, Callable[[], Any]] = {
@@ -160,6 +160,7 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     "deepfever": _deepfever,
     "head": _head,
     "dfc_vae": _dfc_vae,
+    "fsrt_open": _fsrt_open,
     "occlusion": _occlusion,
 }
 
