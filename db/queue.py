@@ -212,9 +212,12 @@ def _to_repeat(connection: Connection, project: ProjectRow, person: AnnotatorRow
     mine = [Assignment.project_id == project.id, Assignment.annotator_id == person.id]
     recent = select(Assignment.triplet_id).where(*mine, Assignment.purpose == "work", Assignment.state == "answered")
     window = connection.scalars(recent.order_by(Assignment.id.desc()).offset(REPEAT_AFTER).limit(200)).all()
-    asked = select(Assignment.triplet_id).where(*mine, Assignment.pass_number == 1, Assignment.triplet_id.in_(window))
-    again = set(connection.scalars(asked))
-    candidates = [triplet_id for triplet_id in window if triplet_id not in again]
+    # By question, person and pass alone, which is an index: of one person there may be tens of thousands.
+    again = select(Assignment.triplet_id).where(
+        Assignment.triplet_id.in_(window), Assignment.annotator_id == person.id, Assignment.pass_number == 1
+    )
+    repeated = set(connection.scalars(again))
+    candidates = [triplet_id for triplet_id in window if triplet_id not in repeated]
     if not candidates:
         return None
     return connection.execute(select(*_FACES).where(Triplet.id == _chance.choice(candidates))).one()

@@ -47,7 +47,7 @@ def read(
     evaluation: Annotated[bool, typer.Option(help="these questions judge models and never train them")] = False,
 ) -> None:
     """Take in answers; a broken row is named, and nothing of its file is kept."""
-    from studio.services import labels
+    from studio.services import compare, labels
     from studio.services.picture_archives import unpacked
     from studio.settings import settings
 
@@ -62,6 +62,8 @@ def read(
         )
     else:
         brought = labels.import_records(_store(), path, project=project)
+    tell("adding up who said what")
+    compare.count_up(_store(), brought.project)
     typer.echo(f"{brought.answers} answers about {brought.faces} faces; pictures of {brought.missing} are missing")
 
 

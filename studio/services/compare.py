@@ -42,6 +42,8 @@ AT_ONCE = {"random": 1.0}
 """What somebody who waits is given: drawn in a moment."""
 LOOK_AHEAD = 0.05
 """How often an answer looks whether the queue runs low, so that a slow sampler has time."""
+COUNT_AHEAD = 1 / 1000
+"""How often an answer has those before it added up, so that the Team tab finds little left to count."""
 GRID_WORTH = 12
 """Comparisons that one question with nine faces stands for."""
 QUESTIONS = {
@@ -161,6 +163,8 @@ def serve(store: Store, seat: Seat, *, have: set[int], count: int = AHEAD) -> di
 def answer(store: Store, seat: Seat, said: dict[str, Any]) -> dict[str, Any]:
     """Keep what the browser sent and return what to tell the person; values from a browser are checked one by one."""
     outcome = store.add_answer(seat.person.id, _read_answer(said))
+    if chance.random() < COUNT_AHEAD:
+        ensemble.in_background(("count", seat.project.id), partial(count_up, store, seat.project))
     told: dict[str, Any] = {"answer": outcome.answer_id, "stored": outcome.stored}
     if outcome.purpose == "qualification" and outcome.gold_face_id is not None:
         told["feedback"] = {
@@ -169,6 +173,14 @@ def answer(store: Store, seat: Seat, said: dict[str, Any]) -> dict[str, Any]:
             "words": outcome.explanation or "",
         }
     return told
+
+
+def count_up(store: Store, project: ProjectRow) -> int:
+    """Add up a project's answers as far as they can be kept, and return the newest counted."""
+    counted, before = store.count_answers_on(project.id).to_answer_id, -1
+    while counted > before:
+        counted, before = store.count_answers_on(project.id).to_answer_id, counted
+    return counted
 
 
 def undo(store: Store, seat: Seat, *, client_key: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +24,7 @@ RANDOM_SHARE = 0.3
 """Of an active batch, so that no part of the faces is forgotten."""
 LEAST_CAP = 6
 log = logging.getLogger("mien")
-_busy: set[int] = set()
+_busy: set[Hashable] = set()
 _lock = threading.Lock()
 
 
@@ -54,23 +54,26 @@ def active_questions(
     return [*marked, *random_triplets(pool, count - len(marked), rng=rng)]
 
 
-def in_background(project_id: int, work: Callable[[], object]) -> threading.Thread | None:
-    """Do something slow for a project unless it is being done already; returns the thread that does it."""
+def in_background(what: Hashable, work: Callable[[], object]) -> threading.Thread | None:
+    """Do something slow unless it is being done already; returns the thread that does it.
+
+    `what` names the work: a project's id for filling its queue.
+    """
     with _lock:
-        if project_id in _busy:
+        if what in _busy:
             return None
-        _busy.add(project_id)
+        _busy.add(what)
 
     def run() -> None:
         try:
             work()
         except (StoreError, MienError, ValueError):  # a sampler says ValueError where too few faces are left
-            log.exception("the queue of project %s could not be filled beforehand", project_id)
+            log.exception("what was to be done beforehand failed: %s", what)
         finally:
             with _lock:
-                _busy.discard(project_id)
+                _busy.discard(what)
 
-    thread = threading.Thread(target=run, name=f"queue of project {project_id}", daemon=True)
+    thread = threading.Thread(target=run, name=f"beforehand {what}", daemon=True)
     thread.start()
     return thread
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -145,6 +146,21 @@ def test_a_face_is_shown_with_room_around_its_box(store: Store) -> None:
     assert compare.face_picture(store, face).startswith("data:image/jpeg;base64,")
     with pytest.raises(NotThere):
         compare.face_picture(store, replace(face, id=10_000, sha256="0" * 64))
+
+
+def test_answers_are_added_up_before_anybody_looks(
+    store: Store, project: ProjectRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "COUNT_AHEAD", 1.0)
+    seated = open_as(store, "Ada")
+    question = seated["questions"][0]
+    said = {"token": seated["token"], "assignment": question["assignment"], "choice": "cannot_tell", "key": "1"}
+    seat.say(store, said)
+    until = time.monotonic() + 60
+    while not (kept := rows(store, "SELECT to_answer_id FROM counted")) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert kept == [(store.last_answer_id(project.id),)]
+    assert compare.count_up(store, project) == store.last_answer_id(project.id)
 
 
 def test_the_queue_is_filled_again_before_it_runs_dry(store: Store, project: ProjectRow) -> None:
