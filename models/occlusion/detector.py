@@ -1,8 +1,8 @@
 """The patch detector: latents of uncovered patches are drawn to one centre; what lies far from it hides the face.
 
 Deep SVDD (Ruff et al., ICML 2018) on latents of the masked autoencoder's encoder, as Latent-OFER's step 1 describes:
-no biases, a fixed centre away from zero. Here each position has its own mean and deviation, and each patch is told how
-badly the rest of the face predicts it.
+no biases, a fixed centre away from zero. Here each position has its own mean and deviation, and maps of the landmark
+network and the patch's own colours stand beside the latents, which alone tell too little.
 """
 
 from __future__ import annotations
@@ -13,38 +13,38 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.occlusion.autoencoder import SPREAD, FaceAutoencoder, cells
+from models.dfc_vae.losses import TrunkTaps
+from models.faces.network import FaceNet
+from models.occlusion.autoencoder import FaceAutoencoder, cells
 
-LAYERS = (1, 3, 4)
+LAYERS = (2, 4)
 """Blocks of the encoder whose tokens are looked at."""
-ERRORS = 8
-"""Numbers that say how badly a patch is predicted: by the prior and by the autoencoder, each colour and its spread."""
+BLOCKS = (1, 3, 5)
+"""Blocks of the landmark network's trunk whose maps are looked at."""
+COLOURS = 9
+"""Numbers that say what colour a patch has: mean, mean less the whole crop's, deviation."""
 
 
-def foldings(grid: int) -> Tensor:
-    """(4, grid * grid) bool: complementary masks of 3 x 3 blocks; every patch is hidden in exactly one."""
-    rows, columns = torch.arange(grid)[:, None] // 3, torch.arange(grid)[None] // 3
-    kind = (rows % 2) * 2 + columns % 2
-    return torch.stack([(kind == number).flatten() for number in range(4)])
+class PatchFeatures(nn.Module):
+    """Crops (B, 3, S, S) in [0, 1] to (B, g * g, F): latents, maps of the landmark network, colours."""
 
+    def __init__(self, autoencoder: FaceAutoencoder, landmarks: FaceNet) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.taps = TrunkTaps(landmarks.trunk.float(), blocks=BLOCKS)
 
-def patch_features(autoencoder: FaceAutoencoder, images: Tensor) -> Tensor:
-    """(B, 3, S, S) in [0, 1] -> (B, g * g, F): latents of all patches, and how badly the others predict each."""
-    layers = autoencoder.encode_layers(images)
-    latents = torch.cat([layers[number] for number in LAYERS], 2)  # (B, g * g, 3 * width)
-    grid = autoencoder.grid
-    errors = torch.zeros(*latents.shape[:2], ERRORS, device=images.device)
-    for fold in foldings(grid).to(images.device):
-        guess = autoencoder(images, fold.expand(len(images), -1))
-        told = [_errors(images - predicted, grid) for predicted in (guess.prior, guess.predicted)]
-        errors = torch.where(fold[None, :, None], torch.cat(told, 2), errors)
-    return torch.cat([latents.float(), errors], 2)
-
-
-def _errors(off: Tensor, grid: int) -> Tensor:
-    """(B, 3, S, S) differences to (B, g * g, 4): the mean of each colour, and the root of all their squares."""
-    parts = cells(off / SPREAD, grid).unflatten(2, (3, -1))  # (B, g * g, 3, p * p)
-    return torch.cat([parts.mean(3), parts.square().mean((2, 3))[..., None].add(1e-6).sqrt()], 2)
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) -> (B, g * g, F)."""
+        grid = self.autoencoder.grid
+        layers = self.autoencoder.encode_layers(images)
+        parts = [layers[number] for number in LAYERS]
+        parts += [
+            functional.adaptive_avg_pool2d(map_, grid).flatten(2).transpose(1, 2) for map_ in self.taps(images)[1:]
+        ]
+        colours = cells(images, grid).unflatten(2, (3, -1))  # (B, g * g, 3, p * p)
+        mean = colours.mean(3)
+        parts += [mean, mean - mean.mean(1, keepdim=True), colours.std(3)]
+        return torch.cat([part.float() for part in parts], 2)
 
 
 class PatchSvdd(ModelMixin, ConfigMixin):
@@ -52,7 +52,7 @@ class PatchSvdd(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(
-        self, features: int = 3 * 192 + ERRORS, tokens: int = 144, hidden: int = 192, size: int = 64,
+        self, features: int = 2 * 192 + 64 + 128 + 192 + COLOURS, tokens: int = 144, hidden: int = 192, size: int = 64,
         neighbours: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -80,7 +80,7 @@ class PatchSvdd(ModelMixin, ConfigMixin):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, g * g, F) -> (B, g * g) distances."""
-        return (self.embed(features) - self.centre).square().mean(2).add(1e-8).sqrt()
+        return (self.embed(features) - self.centre).square().sum(2).add(1e-8).sqrt()
 
 
 def around(tokens: Tensor) -> Tensor:

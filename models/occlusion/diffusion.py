@@ -1,8 +1,8 @@
 """Filling by diffusion: several different guesses of the hidden part, each as likely as the next.
 
-A small U-Net predicts the noise of a half-size crop. It is told the visible part, the autoencoder's guess and the mask
-(as in Palette, Saharia et al. 2022), and at each step the visible pixels are put back with the right amount of noise
-(RePaint, Lugmayr et al., CVPR 2022).
+What is diffused is the difference of a half-size crop from the autoencoder's guess. A small U-Net is told guess and
+mask (as in Palette, Saharia et al. 2022), and at each step the visible pixels, where that difference is nothing, are
+put back with the right amount of noise (RePaint, Lugmayr et al., CVPR 2022).
 """
 
 from __future__ import annotations
@@ -21,26 +21,29 @@ from models.types import BLENDSHAPES
 OnStep = Callable[[int, int], bool]
 """Called with (steps done, steps in all); work stops when it answers False."""
 TRAINING_STEPS = 1000
+TOLD = 4
+SCALE = 0.2
+"""What differences from the guess are divided by; they have about unit variance then."""
 
 
 class FaceDiffusion(ModelMixin, ConfigMixin):
-    """Pictures (B, 3, s, s) in [-1, 1]; told (B, 7, s, s): visible picture 3, guess 3, mask 1."""
+    """Differences (B, 3, s, s) over SCALE; told (B, 4, s, s): the guess in [-1, 1], 3, and the mask, 1."""
 
     @register_to_config
     def __init__(
-        self, size: int = 60, widths: tuple[int, ...] = (48, 96, 144), layers: int = 1, prediction: str = "v_prediction"
+        self, size: int = 60, widths: tuple[int, ...] = (32, 64, 128), layers: int = 1, prediction: str = "v_prediction"
     ) -> None:
         super().__init__()
         widths = tuple(widths)
         self.unet = UNet2DModel(
             sample_size=size,
-            in_channels=3 + 7,
+            in_channels=3 + TOLD,
             out_channels=3,
             block_out_channels=widths,
             layers_per_block=layers,
             down_block_types=("DownBlock2D",) * (len(widths) - 1) + ("AttnDownBlock2D",),
             up_block_types=("AttnUpBlock2D",) + ("UpBlock2D",) * (len(widths) - 1),
-            attention_head_dim=24,
+            attention_head_dim=32,
             norm_num_groups=8,
             class_embed_type="identity",
         )
@@ -64,15 +67,15 @@ def schedule(network: FaceDiffusion) -> DDIMScheduler:
         prediction_type=str(network.config["prediction"]),
         timestep_spacing="trailing",
         clip_sample=True,
+        clip_sample_range=4.0,
     )
 
 
 @torch.inference_mode()
 def fill(
     network: FaceDiffusion,
-    image: Tensor,
-    mask: Tensor,
     guess: Tensor,
+    mask: Tensor,
     *,
     steps: int = 20,
     samples: int = 1,
@@ -80,25 +83,23 @@ def fill(
     blendshapes: Tensor | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
-    """Fill one picture (1, 3, s, s) in [0, 1] where the mask (1, 1, s, s) is 1; returns (samples, 3, s, s) in [0, 1].
+    """Vary a guess (1, 3, s, s) in [0, 1] where the mask (1, 1, s, s) is 1; returns (samples, 3, s, s) in [0, 1].
 
     Raises Cancelled when `on_step` answers False.
     """
     noise_of = torch.Generator().manual_seed(seed)
     plan = schedule(network)
     plan.set_timesteps(steps)
-    size = (samples, 3, *image.shape[-2:])
-    clean = (image * 2 - 1).expand(size)
-    told = torch.cat([(image * 2 - 1) * (1 - mask), guess * 2 - 1, mask], 1).expand(samples, -1, -1, -1)
-    first_noise = torch.randn(size, generator=noise_of).to(image.device)
-    current = first_noise
+    noise = torch.randn((samples, 3, *guess.shape[-2:]), generator=noise_of).to(guess.device)
+    told = torch.cat([guess * 2 - 1, mask], 1).expand(samples, -1, -1, -1)
+    nothing = torch.zeros_like(noise)
+    current = noise
     for number, moment in enumerate(plan.timesteps):
-        when = moment.expand(samples).to(image.device)
-        said = network(current, when, told, blendshapes)
+        said = network(current, moment.expand(samples).to(guess.device), told, blendshapes)
         current = plan.step(said, moment, current).prev_sample
         following = plan.timesteps[number + 1 :][:1]
-        known = plan.add_noise(clean, first_noise, following.expand(samples)) if len(following) else clean
-        current = known * (1 - mask) + current * mask
+        known = plan.add_noise(nothing, noise, following.expand(samples)) if len(following) else nothing
+        current = torch.where(mask > 0, current, known)
         if on_step is not None and not on_step(number + 1, steps):
             raise Cancelled("stopped before all steps were done")
-    return (current / 2 + 0.5).clamp(0, 1)
+    return (guess + SCALE * current).clamp(0, 1)

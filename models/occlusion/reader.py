@@ -15,13 +15,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.deepfever import CROP_SCALE, ExpressionNet
+from models.device import place
 from models.errors import BadInput, MissingWeights
 from models.faces.align import cut, upright_matrix
 from models.faces.network import FaceNet
 from models.latent_ofer.chain import OfficialChain
 from models.occlusion.align import face_matrix
 from models.occlusion.autoencoder import FaceAutoencoder, Guess
-from models.occlusion.detector import PatchSvdd, patch_features
+from models.occlusion.detector import PatchFeatures, PatchSvdd
 from models.occlusion.diffusion import FaceDiffusion, OnStep, fill
 from models.occlusion.painting import blend, inpaint, into_photo, lit_like
 from models.occlusion.recogniser import LatentExpression, activation
@@ -59,6 +60,18 @@ class Networks:
     official: OfficialChain | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the expression network sees in one crop."""
+
+    features: Tensor
+    """(1, F) its hidden layer."""
+    vector: Tensor
+    """(1, 64) of unit length."""
+    attention: NDArray[np.float32]
+    """(g, g) class activation of the strongest emotion over the crop's patches, largest 1."""
+
+
 class OcclusionReader:
     """The chain: detect, reconstruct, recognise, paste back. Holds networks and nothing of any visitor."""
 
@@ -68,6 +81,9 @@ class OcclusionReader:
         self.device = device
         self.size = int(networks.autoencoder.config["image_size"])
         self.grid = networks.autoencoder.grid
+        self._features = place(
+            PatchFeatures(networks.autoencoder, networks.landmarks), device=device, dtype=torch.float32
+        )
 
     @property
     def methods(self) -> dict[str, str]:
@@ -134,23 +150,18 @@ class OcclusionReader:
         """
         self._check_pixels(crop_image)
         spent: dict[str, float] = {}
-        square, back = self._expression_crop(crop_image)
-        maps = self._maps([square])
-        cam, features, vector = _timed(spent, "convolutions", lambda: activation(self.networks.expression, maps))
+        look = _timed(spent, "convolutions", lambda: self.look(crop_image))
+        vector = look.vector
         tokens = np.zeros((self.grid, self.grid), bool)
         recogniser = self.networks.recogniser
         if mask is not None and mask.any() and recogniser is not None:
-            vector = _timed(
-                spent, "latents", lambda: self._with_latents(recogniser, crop_image, mask, features, vector)
-            )
+            vector = _timed(spent, "latents", lambda: self._joined(recogniser, look, *self.latents(crop_image, mask)))
             tokens.flat[recogniser.relevant.cpu().numpy()] = True
         emotions = self._emotions(vector)[0]
-        heat = cv2.warpAffine(cam[0].float().cpu().numpy(), _from_maps(back, cam.shape[-1], self), (self.grid,) * 2)
-        heat = heat / max(float(heat.max()), 1e-9)
         return Recognition(
             dict(zip(EMOTIONS, map(float, emotions), strict=True)),
             np.asarray(vector[0].cpu().numpy(), np.float32),
-            heat.astype(np.float32),
+            look.attention,
             tokens,
             self.networks.expression_backend,
             spent,
@@ -161,12 +172,29 @@ class OcclusionReader:
         check_image(image)
         return into_photo(image, crop.crop if isinstance(crop, FaceCrop) else crop, blended, mask)
 
+    def look(self, pixels: Image) -> Look:
+        """What the expression network sees in a crop (S, S, 3), with its class activation; also for training."""
+        square, to_square = self._expression_crop(pixels)
+        with torch.no_grad():
+            maps = self.networks.expression.trunk(self._tensor([square]))
+        cam, features, vector = activation(self.networks.expression, maps)
+        heat = cv2.warpAffine(
+            cam[0].float().cpu().numpy(), self._patches_from_maps(to_square, cam.shape[-1]), (self.grid,) * 2
+        )
+        return Look(features, vector, (heat / max(float(heat.max()), 1e-9)).astype(np.float32))
+
+    @torch.inference_mode()
+    def latents(self, pixels: Image, mask: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+        """The autoencoder's latents (1, g * g, width) of a crop, and which patches are hidden (1, g * g)."""
+        autoencoder, covered = self.networks.autoencoder, self._mask(mask)
+        hidden = autoencoder.hidden_patches(covered)
+        return autoencoder(self._tensor([pixels]), hidden, covered).latents, hidden
+
     # The stages
 
     @torch.inference_mode()
     def _distances(self, detector: PatchSvdd, pixels: Image) -> NDArray[np.float32]:
-        features = patch_features(self.networks.autoencoder, self._tensor([pixels]))
-        return detector(features)[0].reshape(self.grid, self.grid).float().cpu().numpy()
+        return detector(self._features(self._tensor([pixels])))[0].reshape(self.grid, self.grid).float().cpu().numpy()
 
     @torch.inference_mode()
     def _mien(self, pixels: Image, mask: NDArray[np.bool_], spent: dict[str, float]) -> tuple[Image, Image]:
@@ -189,7 +217,7 @@ class OcclusionReader:
         guess = _timed(spent, "coarse", lambda: self._guess(image, covered))
         coarse = torch.where(covered > 0, guess.predicted, image).clamp(0, 1)
         edge = int(network.config["size"])
-        small = [functional.interpolate(one, size=(edge, edge), mode="area") for one in (image, covered, coarse)]
+        small = [functional.interpolate(one, size=(edge, edge), mode="area") for one in (coarse, covered)]
         small[1] = (small[1] > 0).float()
         found = _timed(
             spent, "diffusion", lambda: fill(network, *small, steps=steps, samples=samples, seed=seed, on_step=on_step)
@@ -218,13 +246,8 @@ class OcclusionReader:
         return np.ascontiguousarray(large[0].permute(1, 2, 0).cpu().numpy() * 255)
 
     @torch.inference_mode()
-    def _with_latents(
-        self, recogniser: LatentExpression, pixels: Image, mask: NDArray[np.bool_], features: Tensor, vector: Tensor
-    ) -> Tensor:
-        autoencoder, covered = self.networks.autoencoder, self._mask(mask)
-        hidden = autoencoder.hidden_patches(covered)
-        latents = autoencoder(self._tensor([pixels]), hidden, covered).latents
-        return recogniser(latents, hidden, features.clone(), vector.clone())
+    def _joined(self, recogniser: LatentExpression, look: Look, latents: Tensor, hidden: Tensor) -> Tensor:
+        return recogniser(latents, hidden, look.features.clone(), look.vector.clone())
 
     @torch.inference_mode()
     def _emotions(self, vector: Tensor) -> NDArray[np.float32]:
@@ -246,9 +269,11 @@ class OcclusionReader:
     def _landmark_size(self) -> int:
         return int(self.networks.landmarks.config["size"])
 
-    @torch.no_grad()
-    def _maps(self, squares: list[Image]) -> Tensor:
-        return self.networks.expression.trunk(self._tensor(squares))
+    def _patches_from_maps(self, to_square: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
+        """(2, 3) from the trunk's cells to the crop's patches, given crop pixels to square pixels (3, 3)."""
+        square = int(self.networks.expression.config["size"])
+        patch_from_crop = np.linalg.inv(_scaling(self.size / self.grid))
+        return (patch_from_crop @ np.linalg.inv(to_square) @ _scaling(square / cells))[:2]
 
     def _guess(self, image: Tensor, covered: Tensor) -> Guess:
         return self.networks.autoencoder(image, self.networks.autoencoder.hidden_patches(covered), covered)
@@ -280,16 +305,8 @@ class OcclusionReader:
             raise BadInput(f"expected a crop of {self.size} px, got {pixels.shape[1]}x{pixels.shape[0]}")
 
 
-def _from_maps(to_square: NDArray[np.float64], cells: int, reader: OcclusionReader) -> NDArray[np.float64]:
-    """(2, 3) from the trunk's cells to the crop's patches, given crop pixels to square pixels (3, 3)."""
-    square = int(reader.networks.expression.config["size"])
-    # the middle of a cell or patch lies half of it from its edge
-    square_from_cell = _scaling(square / cells)
-    patch_from_crop = np.linalg.inv(_scaling(reader.size / reader.grid))
-    return (patch_from_crop @ np.linalg.inv(to_square) @ square_from_cell)[:2]
-
-
 def _scaling(edge: float) -> NDArray[np.float64]:
+    """(3, 3) from cells to pixels: the middle of a cell lies half of it from its edge."""
     return np.array([[edge, 0, (edge - 1) / 2], [0, edge, (edge - 1) / 2], [0, 0, 1]])
 
 

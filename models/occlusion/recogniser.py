@@ -38,6 +38,7 @@ class LatentExpression(ModelMixin, ConfigMixin):
         self.told = nn.Linear(chosen * narrow, hidden)
         self.covered = nn.Linear(chosen, hidden, bias=False)
         self.convolved = nn.Linear(features + size, hidden)
+        self.doubt = nn.Dropout(0.2)
         self.mixed = nn.Linear(hidden, hidden)
         self.change = nn.Linear(hidden, size)
         nn.init.zeros_(self.change.weight)
@@ -46,8 +47,8 @@ class LatentExpression(ModelMixin, ConfigMixin):
     def forward(self, latents: Tensor, hidden: Tensor, features: Tensor, vector: Tensor) -> Tensor:
         """Return the corrected vector (B, size) of unit length."""
         white = ((latents.float() - self.mean) / self.deviation)[:, self.relevant].clamp(-6, 6)
-        told = self.told(self.squeeze(white).flatten(1)) + self.covered(hidden[:, self.relevant].float())
-        mixed = functional.gelu(told + self.convolved(torch.cat([features, vector], 1)))
+        told = self.told(self.doubt(self.squeeze(white).flatten(1))) + self.covered(hidden[:, self.relevant].float())
+        mixed = functional.gelu(told + self.convolved(self.doubt(torch.cat([features, vector], 1))))
         mixed = mixed + functional.gelu(self.mixed(mixed))
         return functional.normalize(vector + self.change(mixed), dim=1)
 

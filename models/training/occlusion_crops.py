@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from models.faces.align import cut
-from models.faces.names import MIRRORED_LANDMARKS
+from models.faces.names import MIRRORED_BLENDSHAPES, MIRRORED_LANDMARKS
 from models.latent_ofer.occluders import TRAINING_KINDS, occlude
 from models.occlusion.align import SIZE, face_matrix
 from models.training.data import FaceSet
@@ -35,8 +35,8 @@ class Aligned:
 
     pixels: Image
     landmarks: NDArray[np.float32]
-    row: int
-    """Which face of the set it is."""
+    blendshapes: NDArray[np.float32]
+    """(52,)"""
 
 
 class Faces:
@@ -51,15 +51,17 @@ class Faces:
         row = min(int(np.searchsorted(self.chance, rng.random())), len(self.faces) - 1)
         points = self.faces.landmarks[row]
         matrix = LANDMARKS_OFF.draw(self.size, rng) @ face_matrix(points, size=self.size)
+        shapes = self.faces.blendshapes[row]
         pixels = cut(self.faces.pictures[row], matrix, size=self.size).pixels
         moved = (points[:, :2] @ matrix[:2, :2].T + matrix[:2, 2]).astype(np.float32)
         if rng.random() < 0.5:
             pixels = np.ascontiguousarray(pixels[:, ::-1])
             moved = mirrored_points(moved, self.size)
+            shapes = shapes[MIRRORED_BLENDSHAPES]
         pixels = recolour(pixels, rng)
         if rng.random() < GREY_SHARE:
             pixels = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        return Aligned(pixels, moved, row)
+        return Aligned(pixels, moved, shapes)
 
 
 def mirrored_points(points: NDArray[np.float32], size: int) -> NDArray[np.float32]:
@@ -73,7 +75,7 @@ def exact_crop(faces: FaceSet, row: int, *, size: int = SIZE) -> Aligned:
     """One face as it is, for measuring."""
     matrix = face_matrix(faces.landmarks[row], size=size)
     points = (faces.landmarks[row][:, :2] @ matrix[:2, :2].T + matrix[:2, 2]).astype(np.float32)
-    return Aligned(cut(faces.pictures[row], matrix, size=size).pixels, points, row)
+    return Aligned(cut(faces.pictures[row], matrix, size=size).pixels, points, faces.blendshapes[row])
 
 
 def draw_masks(faces: Faces, *, count: int, seed: int, kinds: tuple[str, ...] = TRAINING_KINDS) -> NDArray[np.bool_]:

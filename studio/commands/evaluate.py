@@ -93,3 +93,21 @@ def sliders(
 
     use_settings()
     typer.echo(json.dumps(evaluate_slider(faces, people=people, name=name)))
+
+
+@app.command()
+def occlusion(
+    faces: Annotated[Path, typer.Option(help="labelled faces, laid out as docs/training.md says")],
+    seed: Annotated[int, typer.Option(help="what decides which occluder lies where")] = 0,
+    most: Annotated[int, typer.Option(min=1, help="occluded faces to measure")] = 200,
+    people: Annotated[str, typer.Option(help="held-out: those that training never saw, or all")] = "held-out",
+    sheet: Annotated[Path | None, typer.Option(help="write a picture of 24 faces and the stages of the chain")] = None,
+) -> None:
+    """Hidden patches found, holes filled, expressions read behind occluders never trained on."""
+    from models.occlusion.evaluation import evaluate_occlusion
+    from models.occlusion.sheet import contact_sheet
+
+    use_settings()
+    typer.echo(json.dumps(evaluate_occlusion(faces, seed=seed, most=most, people=people)))
+    if sheet:
+        contact_sheet(faces, sheet, seed=seed)

@@ -12,14 +12,14 @@ from models import registry
 from models.deepfever import ExpressionNet
 from models.faces.network import FaceNet
 from models.occlusion.autoencoder import FaceAutoencoder
-from models.occlusion.detector import ERRORS, PatchSvdd
+from models.occlusion.detector import COLOURS, PatchSvdd
 from models.occlusion.diffusion import FaceDiffusion
 from models.occlusion.reader import Networks, OcclusionReader
 from models.occlusion.recogniser import LatentExpression
 from models.occlusion.refiner import Refiner
 from models.types import Box, Face, HeadPose, Image
 
-TRUNK = {"widths": (8, 8, 8, 8), "depths": (1, 1, 1)}
+TRUNK = {"widths": (8, 8, 8, 8), "depths": (2, 2, 2)}
 
 
 def small_autoencoder() -> FaceAutoencoder:
@@ -48,10 +48,10 @@ def reader() -> OcclusionReader:
         landmarks=FaceNet(**TRUNK, squeezed=4, hidden_size=16).eval(),
         expression=ExpressionNet(**TRUNK, hidden_size=16).eval(),
         expression_backend="small-00000000",
-        detector=PatchSvdd(features=3 * 24 + ERRORS, hidden=8, size=8).eval(),
+        detector=PatchSvdd(features=2 * 24 + 3 * 8 + COLOURS, hidden=8, size=8).eval(),
         refiner=refiner.eval(),
         recogniser=recogniser.eval(),
-        diffusion=FaceDiffusion(widths=(16, 16, 24)).eval(),
+        diffusion=FaceDiffusion(widths=(16, 16, 32)).eval(),
     )
     with torch.no_grad():  # an untrained landmark network would put all points in one place
         networks.landmarks.landmarks.weight.zero_()

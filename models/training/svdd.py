@@ -1,0 +1,257 @@
+"""Recipe of the patch detector: Deep SVDD on the autoencoder's latents, told of drawn occluders of the training kinds.
+
+One-class Deep SVDD (Ruff et al., ICML 2018) draws uncovered patches to a fixed centre. Deep SAD (Ruff et al., ICLR
+2020) adds that patches known to be hidden lie far from it. Both are trained and measured; the second ships. Kinds that
+are kept out of training stay out of both.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import OneClassSVM
+from torch import Tensor, nn
+
+from models.latent_ofer.occluders import HELD_OUT_KINDS, TRAINING_KINDS, occlude, patch_share
+from models.occlusion.detector import PatchFeatures, PatchSvdd
+from models.training.data import FaceSet, read_faces, split
+from models.training.dfc_vae import face_ruler
+from models.training.dfc_vae_crops import as_tensor
+from models.training.loop import Batch, Budget, fit
+from models.training.mae import SOURCES
+from models.training.occlusion_crops import Faces, exact_crop
+from models.training.refiner import frozen_autoencoder
+from models.training.ship import figure, ship
+
+log = logging.getLogger(__name__)
+
+HIDDEN = 0.5
+"""Share of a patch from which it counts as hidden."""
+CLEAN = 0.02
+"""Share up to which a patch is taken for uncovered in training; between the two it is left out there."""
+QUANTILE = 0.92
+"""Of the distances of uncovered patches on held-out faces of the calibration half: the radius."""
+ROUNDS = (("one_class", False, 0.1), ("told", True, 0.9))
+"""Name, whether told of occluders, and share of the minutes: without being told, the distances soon collapse."""
+SVM_PATCHES = 3000
+LIMITS = (
+    "Told of drawn occluders: sunglasses, masks, hair, text, bars, shadows, blur and random shapes. Beards, strong "
+    "side light and faces turned over 35 degrees may count as hidden; thin or skin-coloured things may be missed. "
+    "12 x 12 patches: what is smaller than a tenth of the face is not seen."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Features of every patch of some crops, and how much of each is hidden."""
+
+    features: Tensor
+    """(N, g * g, F)"""
+    shares: NDArray[np.float32]
+    """(N, g * g) in [0, 1]"""
+    kinds: tuple[str, ...]
+    """(N,) what hides it, empty for nothing."""
+
+
+def read_patches(reader: PatchFeatures, crops: list[tuple[NDArray[np.uint8], NDArray[np.bool_], str]]) -> Patches:
+    """Read crops (S, S, 3) with masks (S, S) and the names of what hides them."""
+    size, grid = int(reader.autoencoder.config["image_size"]), reader.autoencoder.grid
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(crops), 8):
+            pixels = as_tensor([pixels for pixels, _, _ in crops[start : start + 8]])
+            parts.append(reader(pixels.float() / 255).clone())
+    shares = np.stack([patch_share(mask, size=size, patch=size // grid) for _, mask, _ in crops])
+    return Patches(torch.cat(parts), shares, tuple(kind for _, _, kind in crops))
+
+
+def draw_training(faces: FaceSet, *, count: int, seed: int) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_], str]]:
+    """Training crops, two in five uncovered, the others behind drawn occluders of the training kinds."""
+    rng, drawn = np.random.default_rng([seed, 3]), Faces(faces)
+    rows = []
+    for _ in range(count):
+        one = drawn.draw(rng)
+        if rng.random() < 0.4:
+            rows.append((one.pixels, np.zeros(one.pixels.shape[:2], bool), ""))
+        else:
+            hidden = occlude(one.pixels, one.landmarks, chance=rng, kinds=TRAINING_KINDS)
+            rows.append((hidden.image, hidden.mask, hidden.kind))
+    return rows
+
+
+def draw_held(
+    faces: FaceSet, *, kinds: tuple[str, ...], seed: int, each: int = 1
+) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_], str]]:
+    """Every held-out face uncovered, and behind `each` occluders of the given kinds, in turn."""
+    rng = np.random.default_rng([seed, 4])
+    rows = []
+    for row in range(len(faces)):
+        one = exact_crop(faces, row)
+        rows.append((one.pixels, np.zeros(one.pixels.shape[:2], bool), ""))
+        for turn in range(each):
+            kind = kinds[(row * each + turn) % len(kinds)]
+            hidden = occlude(one.pixels, one.landmarks, chance=rng, kinds=(kind,))
+            rows.append((hidden.image, hidden.mask, kind))
+    return rows
+
+
+def whitened(patches: Patches, network: PatchSvdd) -> None:
+    """Lay each position's mean and deviation from its uncovered patches."""
+    clean = torch.from_numpy(patches.shares <= CLEAN)[..., None]
+    count = clean.sum(0).clamp(min=1)
+    mean = (patches.features * clean).sum(0) / count
+    spread = (((patches.features - mean) * clean).square().sum(0) / count).sqrt()
+    network.mean.copy_(mean)
+    network.deviation.copy_(spread.clamp(min=0.05 * float(spread.mean())))
+
+
+@torch.no_grad()
+def lay_centre(network: PatchSvdd, patches: Patches) -> None:
+    """The mean of a first pass over uncovered patches, no number nearer to zero than 0.1."""
+    clean = torch.from_numpy(patches.shares <= CLEAN)
+    centre = network.embed(patches.features)[clean].mean(0)
+    network.centre.copy_(torch.where(centre.abs() < 0.1, torch.where(centre < 0, -0.1, 0.1), centre))
+
+
+def losses(told: bool) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
+    """Build the loss: squared distance of uncovered patches, or that of Ruff et al. (2020, arXiv 2006.00339).
+
+    There the distance h is a pseudo-Huber one, uncovered patches pay h and hidden ones -log(1 - exp(-h)).
+    """
+
+    def loss_of(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        square = network(batch["features"]).float().square()
+        clean, hidden = ((batch["shares"] <= CLEAN).float(), (batch["shares"] >= HIDDEN).float())
+        if not told:
+            return {"near": (square * clean).sum() / clean.sum().clamp(min=1)}
+        near = (square + 1).sqrt() - 1
+        far = -torch.log1p(-torch.exp(-near.clamp(min=1e-4)))
+        # hidden patches are fewer, and a balanced figure is wanted
+        return {
+            "near": (near * clean).sum() / clean.sum().clamp(min=1),
+            "far": (far * hidden).sum() / hidden.sum().clamp(min=1),
+        }
+
+    return loss_of
+
+
+def stream(patches: Patches, *, batch: int, seed: int) -> Iterator[Batch]:
+    """Random pictures, an endless stream."""
+    rng, shares = np.random.default_rng(seed), torch.from_numpy(patches.shares)
+    while True:
+        rows = torch.from_numpy(rng.integers(len(shares), size=batch))
+        yield {"features": patches.features[rows], "shares": shares[rows]}
+
+
+@torch.inference_mode()
+def distances(network: PatchSvdd, patches: Patches) -> NDArray[np.float32]:
+    """(N, g * g)"""
+    return torch.cat([network(part) for part in patches.features.split(64)]).float().numpy()
+
+
+def scores(found: NDArray[np.bool_], shares: NDArray[np.float32]) -> dict[str, float]:
+    """Balanced accuracy, precision and recall of patches found to be hidden; every patch counts."""
+    hidden = shares >= HIDDEN
+    recall = float(found[hidden].mean()) if hidden.any() else float("nan")
+    kept = float((~found)[~hidden].mean())
+    precision = float(hidden[found].mean()) if found.any() else float("nan")
+    return {"balanced_accuracy": (recall + kept) / 2, "precision": precision, "recall": recall}
+
+
+def train(
+    patches: Patches,
+    *,
+    told: bool,
+    out: Path,
+    minutes: float,
+    resume: bool = True,
+    neighbours: bool = True,
+    seed: int = 1,
+) -> PatchSvdd:
+    """Train one detector on patches in memory; the radius is still to be laid."""
+    torch.manual_seed(seed)
+    network = PatchSvdd(features=patches.features.shape[2], tokens=patches.features.shape[1], neighbours=neighbours)
+    whitened(patches, network)
+    lay_centre(network, patches)
+    budget = Budget(minutes=minutes, learning_rate=1e-3, weight_decay=1e-3, average=0.98)
+    return fit(network, stream(patches, batch=24, seed=seed), losses(told), budget=budget, folder=out, resume=resume)
+
+
+def lay_radius(network: PatchSvdd, clean: Patches) -> None:
+    """Put the radius at a quantile of uncovered patches."""
+    network.radius.fill_(float(np.quantile(distances(network, clean)[clean.shares <= CLEAN], QUANTILE)))
+
+
+def one_class_svm(network: PatchSvdd, training: Patches, clean: Patches, held: Patches) -> dict[str, float]:
+    """The same latents by a one-class SVM (its own radius by the same quantile)."""
+
+    def rows(patches: Patches) -> NDArray[np.float32]:
+        return network.whiten(patches.features).flatten(0, 1).numpy()
+
+    good = rows(training)[training.shares.reshape(-1) <= CLEAN]
+    rng = np.random.default_rng(0)
+    chosen = good[rng.choice(len(good), min(SVM_PATCHES, len(good)), replace=False)]
+    model = make_pipeline(PCA(64, whiten=False, random_state=0), StandardScaler(), OneClassSVM(nu=0.1, gamma="scale"))
+    model.fit(chosen)
+    limit = np.quantile(model.decision_function(rows(clean)[clean.shares.reshape(-1) <= CLEAN]), 1 - QUANTILE)
+    found = model.decision_function(rows(held)) < limit
+    return scores(found.reshape(held.shares.shape), held.shares)
+
+
+def halves(held: FaceSet) -> tuple[FaceSet, FaceSet]:
+    """Held-out colour faces: every third calibrates the radius, the others measure."""
+    clear = held.rows(held.source != "congress160")
+    third = np.arange(len(clear)) % 3 == 0
+    return clear.rows(third), clear.rows(~third)
+
+
+def run(
+    *, data: Path, out: Path, device: str, resume: bool, minutes: float = 4.0, count: int = 1800
+) -> dict[str, float]:
+    """Train with and without being told of occluders, measure both on unseen kinds, ship the told one."""
+    training, held = split(read_faces(data))
+    reader = PatchFeatures(frozen_autoencoder(), face_ruler()).eval()
+    patches = read_patches(reader, draw_training(training, count=count, seed=1))
+    calibrating, measuring = halves(held)
+    clean = read_patches(reader, [row for row in draw_held(calibrating, kinds=HELD_OUT_KINDS, seed=1, each=0)])
+    unseen = read_patches(reader, draw_held(measuring, kinds=HELD_OUT_KINDS, seed=1, each=2))
+    figures: dict[str, float] = {}
+    networks = {}
+    for name, told, part in ROUNDS:
+        network = train(patches, told=told, out=out / name, minutes=minutes * part, resume=resume)
+        lay_radius(network, clean)
+        found = distances(network, unseen) > float(network.radius)
+        figures |= {f"{name}_{key}": value for key, value in scores(found, unseen.shares).items()}
+        networks[name] = network
+        log.info("%s: %s", name, figures)
+    svm = one_class_svm(networks["told"], patches, clean, unseen)
+    figures |= {f"svm_{key}": value for key, value in svm.items()}
+    ship_svdd(networks["told"], figures, len(measuring))
+    return figures
+
+
+def ship_svdd(network: PatchSvdd, figures: dict[str, float], count: int) -> None:
+    """Write the weight and its card with figures measured on `count` held-out faces."""
+    told = (
+        f"patches of {count} held-out faces, uncovered and behind kinds never trained on ({', '.join(HELD_OUT_KINDS)})"
+    )
+    ship(
+        network,
+        "svdd",
+        title="Detector of hidden patches",
+        what="Says of each of 144 patches of a face crop how far it is from what an uncovered face shows there. Deep "
+        "SVDD that was also told of drawn occluders of eight kinds (Deep SAD); the one-class figures are beside it.",
+        training_data=SOURCES,
+        recipe="mien train svdd --data DATA",
+        figures={name: figure(value, told, "mien train svdd --data DATA") for name, value in figures.items()},
+        limits=LIMITS,
+    )
