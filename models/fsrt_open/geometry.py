@@ -18,7 +18,7 @@ from scipy.spatial import Delaunay
 from models.head.head import load_head
 from models.head.parameters import TO_PICTURE
 from models.head.texture import normals_of
-from models.motions import Drive, laid, mean_landmarks
+from models.motions import LIPS, Drive, laid, mean_landmarks
 
 Floats = NDArray[np.float32]
 
@@ -30,6 +30,8 @@ COARSE_MAPS = ("face", "source mouth", "source eyes", "shown", "outside")
 FINE_MAPS = ("lips", "mouth", "eyes", "irises", "teeth")
 ENAMEL = 190
 """Grey level from which a part of the head's teeth is tooth, not gum."""
+PARTED = 0.03
+"""Crop units, about 4 pixels of 256, at which a mouth counts as open."""
 SUBNASAL = 2
 """The point under the nose, to which the upper teeth keep their distance."""
 RIM = (0.098, 0.115)
@@ -97,13 +99,13 @@ def geometry(source: Drive, drive: Drive) -> Geometry:
     eyes = (RIGHT_EYE, LEFT_EYE)
     coarse = [
         whole,
-        at_source(drawn(source.landmarks, (INNER_LIPS,), GRID)),
+        at_source(drawn(source.landmarks, (INNER_LIPS,), GRID) * parted(source)),
         at_source(drawn(source.landmarks, eyes, GRID)),
         halved(shown[None])[0],
         (np.abs(halved(flow)).max(0) > 1).astype(np.float32),
     ]
     open_eyes = drawn(drive.landmarks, eyes, FINE)
-    open_mouth = drawn(drive.landmarks, (INNER_LIPS,), FINE)
+    open_mouth = drawn(drive.landmarks, (INNER_LIPS,), FINE) * parted(drive)
     fine = [
         drawn(drive.landmarks, (OUTER_LIPS,), FINE),
         open_mouth,
@@ -152,6 +154,12 @@ def drawn(points: Floats, outlines: tuple[tuple[int, ...], ...], size: int) -> F
     for outline in outlines:
         cv2.fillPoly(mask, [places[list(outline)].round().astype(np.int32)], 255, lineType=cv2.LINE_AA, shift=4)
     return mask.astype(np.float32) / 255
+
+
+def parted(drive: Drive) -> float:
+    """How far the lips are apart: 0 while they touch, 1 from PARTED crop units on."""
+    upper, lower = np.array(LIPS).T
+    return float(np.clip((drive.landmarks[lower, 1] - drive.landmarks[upper, 1]).max() / PARTED - 0.25, 0, 1))
 
 
 def teeth(drive: Drive) -> Floats:

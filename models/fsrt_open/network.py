@@ -132,8 +132,8 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         self.last = nn.Conv2d(narrow + 12 + FINE, narrow, 1)
         self.narrow = nn.Sequential(Block(narrow), Block(narrow))
         # in shares of the skin's colour, so that a mouth is as dark as its face
-        self.cavity = nn.Parameter(torch.tensor([0.28, 0.16, 0.16]))
-        self.enamel = nn.Parameter(torch.tensor([0.95, 1.10, 1.25]))
+        self.cavity = nn.Parameter(torch.tensor([0.45, 0.26, 0.27]))
+        self.enamel = nn.Parameter(torch.tensor([0.74, 0.80, 0.88]))
         self.paint = nn.Conv2d(narrow, 16, 3, padding=1)
         with torch.no_grad():  # training starts from the plain warp
             for layer in (self.mend, self.paint):

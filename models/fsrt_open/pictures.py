@@ -12,7 +12,7 @@ from models import registry
 from models.clips import ClipFrame
 from models.errors import BadInput
 from models.films import write_film
-from models.fsrt_open.animator import Animator, Source
+from models.fsrt_open.animator import Animator, Retarget, Source
 from models.fsrt_open.crop import cut_box, in_crop, static_box
 from models.fsrt_open.shelf import shelf
 from models.images import write_image
@@ -24,6 +24,8 @@ GENERATED = "sfhq_t2i"
 MOMENTS = (("smile", 1.5), ("surprise", 1.0), ("wink", 1.0), ("talk", 0.62), ("nod", 0.55))
 TILE = 192
 FILMED = ("smile", "talk")
+AT_REST = Retarget(reference=0)
+"""The shelf's motions begin at rest."""
 
 
 def draw_pictures(faces: Path, out: Path, *, animator: Animator | None = None, rows: int = 6) -> list[Path]:
@@ -67,7 +69,7 @@ def sheet(animator: Animator, sources: list[Source]) -> Image:
     """A row for each source: the photo, then one moment of each motion, then a turn to either side."""
     rows = []
     for source in sources:
-        motions = {name: animator.retarget(motion, source) for name, motion in shelf().items()}
+        motions = {name: animator.retarget(motion, source, AT_REST) for name, motion in shelf().items()}
         drives = [motions[name][round(second * motions[name].fps)] for name, second in MOMENTS]
         drives += [animator.drive_from_sliders(source, rotation=(yaw, 0.0, 0.0)) for yaw in (-20.0, 20.0)]
         tiles = [source.image, *animator.frames(source, drives)]
@@ -77,6 +79,6 @@ def sheet(animator: Animator, sources: list[Source]) -> Image:
 
 def filmed(animator: Animator, source: Source, name: str) -> Iterator[ClipFrame]:
     """The photo beside its performance."""
-    motion = animator.retarget(shelf()[name], source)
+    motion = animator.retarget(shelf()[name], source, AT_REST)
     for number, frame in enumerate(animator.frames(source, motion)):
         yield ClipFrame(number / motion.fps, np.hstack([source.image, frame]))

@@ -34,8 +34,8 @@ from models.training.ship import LONDON, SFHQ, WARPED, WEBMORPH, figure, ship
 log = logging.getLogger(__name__)
 
 BLOCKS = (1, 3)
-WINDOW = 128
-"""Edge of the window from brows to chin in which features are compared at full size."""
+WINDOW = 80
+"""Edge of the window about the mouth in which features are compared at full size."""
 FILMS = TrainingData(
     name="Eight short clips of one person each",
     licence="Pexels licence, MIT, CC-BY-4.0 and Apache-2.0",
@@ -65,10 +65,10 @@ def sample(pair: Pair) -> dict[str, NDArray]:
 
 
 def middle_of(pair: Pair) -> NDArray[np.int64]:
-    """(2,) row and column at which the window about the target's nose begins."""
+    """(2,) row and column at which the window about the target's mouth begins."""
     size = pair.target_image.shape[0]
-    nose = (pair.target.landmarks[4, :2] + 1) * (size / 2)
-    return np.clip(nose[::-1] - WINDOW / 2, 0, size - WINDOW).astype(np.int64)
+    mouth = (pair.target.landmarks[[13, 14], :2].mean(0) + 1) * (size / 2)
+    return np.clip(mouth[::-1] - WINDOW / 2, 0, size - WINDOW).astype(np.int64)
 
 
 def stacked(samples: list[dict[str, NDArray]]) -> Batch:
@@ -202,7 +202,7 @@ def train(
         network,
         iter(stream),
         losses(ruler),
-        budget=Budget(minutes=minutes, learning_rate=1.5e-3, average=0.995),
+        budget=Budget(minutes=minutes, learning_rate=2.5e-3, average=0.995),
         folder=out,
         device=device,
         resume=resume,

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from models.faces.names import MIRRORED_BLENDSHAPES, MIRRORED_LANDMARKS
 from models.fsrt_open.crop import SIZE, units
-from models.fsrt_open.geometry import warp
+from models.fsrt_open.geometry import OVAL, drawn, warp
 from models.motions import Drive, action_directions, kept_apart, read_drive
 from models.training.fsrt_pairs import Pair, Pictures, room_of
 from models.types import Image
@@ -23,6 +23,9 @@ TURNED_SHARE, MOVED_SHARE = 0.7, 0.5
 """Of photos: how many sources are seen from elsewhere, and with another expression than the twins have."""
 TURN_DEGREES = np.array([8.0, 13.0, 5.0])
 """Standard deviations of pitch, yaw and roll of a source seen from elsewhere."""
+MOST_DEGREES = 30.0
+MOST_APART = 18.0
+"""Grey levels by which the face of a pair may differ after the plain warp."""
 FLIP = np.array([-1.0, 1.0, 1.0], np.float32)
 
 
@@ -45,14 +48,20 @@ class PairDrawer:
 
     def draw(self, rng: np.random.Generator) -> Pair:
         """One pair, mirrored half of the time, relit as one."""
+        pair = self._drawn(rng)
+        for _ in range(3):
+            if alike(pair):
+                break
+            pair = self._drawn(rng)
+        return relit(mirrored(pair) if rng.random() < 0.5 else pair, rng)
+
+    def _drawn(self, rng: np.random.Generator) -> Pair:
         dice = rng.random()
         if self.films and (dice < FILM_SHARE or not self.photos):
-            pair = self._of_film(rng)
-        elif self.several and dice < FILM_SHARE + TWO_PHOTOS_SHARE:
-            pair = self._of_two_photos(rng)
-        else:
-            pair = self._of_one_photo(rng)
-        return relit(mirrored(pair) if rng.random() < 0.5 else pair, rng)
+            return self._of_film(rng)
+        if self.several and dice < FILM_SHARE + TWO_PHOTOS_SHARE:
+            return self._of_two_photos(rng)
+        return self._of_one_photo(rng)
 
     def _of_film(self, rng: np.random.Generator) -> Pair:
         rows = self.films[chosen(self.film_chance, rng)]
@@ -149,6 +158,17 @@ def seen_as(image: Image, drive: Drive, wanted: Drive) -> tuple[Image, Drive]:
     there = (cv2.resize(flow.transpose(1, 2, 0), (size, size)) + 1) * (size / 2) - 0.5
     moved = cv2.remap(image, there[..., 0], there[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, dtype=np.uint8), wanted
+
+
+def alike(pair: Pair) -> bool:
+    """False where a hand hides one of the faces or they are turned too far: what no warp brings together."""
+    turn = Rotation.from_matrix(pair.target.rotation @ pair.source.rotation.T).magnitude()
+    if np.degrees(turn) > MOST_DEGREES:
+        return False
+    moved, _ = seen_as(pair.source_image, pair.source, pair.target)
+    face = drawn(pair.target.landmarks, (OVAL,), SIZE)
+    off = np.abs(moved.astype(np.float32) - pair.target_image).mean(2)
+    return float((off * face).sum() / max(face.sum(), 1.0)) < MOST_APART
 
 
 def mirrored(pair: Pair) -> Pair:
