@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from db.errors import BrokenFile
+from models.errors import BadInput
 from studio.services.gallery import PICTURES
 
 LARGEST_PICTURE = 50 * 2**20
@@ -22,7 +22,7 @@ def unpacked(archive: Path, data_dir: Path, *, progress: Callable[[str], None] =
     """Return the folder with an archive's pictures, unpacked now unless they were before.
 
     Only files that are called like pictures are taken, without the folders they lie in; nothing is ever written outside
-    the folder. Raises BrokenFile.
+    the folder. Raises BadInput.
     """
     folder = data_dir / FOLDER / _digest(archive)
     if folder.is_dir():
@@ -35,7 +35,7 @@ def unpacked(archive: Path, data_dir: Path, *, progress: Callable[[str], None] =
             _take_out(opened, unfinished, progress)
         unfinished.rename(folder)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:  # damaged, exotic, or encrypted
-        raise BrokenFile(f"the ZIP file with pictures cannot be read; {error}") from error
+        raise BadInput(f"the ZIP file with pictures cannot be read; {error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
@@ -46,13 +46,13 @@ def _take_out(opened: zipfile.ZipFile, folder: Path, progress: Callable[[str], N
         one for one in opened.infolist() if not one.is_dir() and PurePosixPath(one.filename).suffix.lower() in PICTURES
     ]
     if not wanted:
-        raise BrokenFile("there are no pictures in the ZIP file")
+        raise BadInput("there are no pictures in the ZIP file")
     if sum(one.file_size for one in wanted) > MOST_UNPACKED:
-        raise BrokenFile(f"the pictures would take more than {MOST_UNPACKED // 2**30} GB; use the command line")
+        raise BadInput(f"the pictures would take more than {MOST_UNPACKED // 2**30} GB; use the command line")
     for number, one in enumerate(wanted, start=1):
         name = PurePosixPath(one.filename.replace("\\", "/")).name
         if one.file_size > LARGEST_PICTURE:
-            raise BrokenFile(f"the picture {name!r} is larger than {LARGEST_PICTURE // 2**20} MB")
+            raise BadInput(f"the picture {name!r} is larger than {LARGEST_PICTURE // 2**20} MB")
         if not (folder / name).exists():
             (folder / name).write_bytes(opened.read(one))
         if number % TOLD_EVERY == 0:
