@@ -125,6 +125,18 @@ def test_the_warp_of_an_own_pose_leaves_every_place_where_it_is() -> None:
     assert found.coarse.min() >= 0 and found.coarse.max() <= 1 and found.coarse[4].max() == 0
 
 
+def test_a_closed_mouth_has_no_cavity_and_an_open_one_has_teeth() -> None:
+    coefficients = np.zeros(52, np.float32)
+    closed = posed(coefficients, np.zeros(3))
+    coefficients[BLENDSHAPE_NAMES.index("jawOpen")] = 0.4
+    opened = posed(coefficients, np.zeros(3))
+    assert geometry(closed, closed).fine[1].max() == 0
+    found = geometry(closed, opened)
+    mouth, teeth = found.fine[1], found.fine[4]
+    assert 0.02 < teeth.sum() / mouth.sum() < 0.98 and (teeth <= mouth + 1e-6).all()
+    assert found.coarse[1].max() == 0  # the source shows no mouth
+
+
 def test_units_and_pixels_are_inverse() -> None:
     points = a_face(300).landmarks
     assert pixels(units(points, 300), 300) == pytest.approx(points, abs=1e-3)

@@ -13,8 +13,8 @@ from models.dfc_vae.losses import TrunkTaps
 from models.fsrt_open.crop import pixels
 from models.fsrt_open.network import FsrtOpen
 from models.fsrt_open.shelf import posed, shelf
-from models.training.fsrt import PairStream, losses, measure, middle_of, spread_losses
-from models.training.fsrt_draw import PairDrawer, acting, mirrored, seen_as, turned
+from models.training.fsrt import WINDOW, PairStream, losses, measure, middle_of, spread_losses
+from models.training.fsrt_draw import PairDrawer, acting, alike, mirrored, seen_as, turned
 from models.training.fsrt_pairs import Pair, Pictures, _group_of
 from models.training.loop import Budget, fit
 from tests.unit.fsrt_open.test_animator import a_picture
@@ -56,7 +56,7 @@ def test_pairs_show_one_person_in_crop_units(drawer: PairDrawer) -> None:
         for drive in (pair.source, pair.target):
             assert np.abs(drive.landmarks[:, :2]).max() < 1.3
             assert np.ptp(drive.landmarks[:, 1]) > 0.8
-        assert 0 <= middle_of(pair).min() and middle_of(pair).max() <= 128
+        assert 0 <= middle_of(pair).min() and middle_of(pair).max() <= 256 - WINDOW
 
 
 def test_a_picture_seen_from_elsewhere_carries_its_points_along() -> None:
@@ -76,6 +76,14 @@ def test_a_mirrored_pair_mirrors_twice_to_itself(drawer: PairDrawer) -> None:
     assert np.array_equal(twice.source_image, pair.source_image)
     assert twice.target.landmarks == pytest.approx(pair.target.landmarks, abs=1e-5)
     assert mirrored(pair).source.rotation[0, 2] == pytest.approx(-pair.source.rotation[0, 2], abs=0.05)
+
+
+def test_a_hand_before_the_face_or_a_turned_back_makes_no_pair() -> None:
+    drive, image = posed(np.zeros(52, np.float32), np.zeros(3)), a_picture()
+    assert alike(Pair(image, drive, image, drive))
+    assert not alike(Pair(image, drive, 255 - image, drive))
+    away = posed(np.zeros(52, np.float32), np.array([40.0, 0, 0]))
+    assert not alike(Pair(image, drive, image, away))
 
 
 def test_held_out_people_and_portraits_stay_out() -> None:
