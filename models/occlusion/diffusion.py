@@ -1,6 +1,6 @@
 """Filling by diffusion: several different guesses of the hidden part, each as likely as the next.
 
-What is diffused is the difference of a half-size crop from the autoencoder's guess. A small U-Net is told guess and
+What is diffused is the difference of a crop a third of the size from the autoencoder's guess. A small U-Net is told guess and
 mask (as in Palette, Saharia et al. 2022), and at each step the visible pixels, where that difference is nothing, are
 put back with the right amount of noise (RePaint, Lugmayr et al., CVPR 2022).
 """
@@ -31,7 +31,7 @@ class FaceDiffusion(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(
-        self, size: int = 60, widths: tuple[int, ...] = (32, 64, 128), layers: int = 1, prediction: str = "v_prediction"
+        self, size: int = 40, widths: tuple[int, ...] = (32, 64, 96), layers: int = 1, prediction: str = "v_prediction"
     ) -> None:
         super().__init__()
         widths = tuple(widths)

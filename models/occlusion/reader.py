@@ -225,7 +225,7 @@ class OcclusionReader:
         return _timed(spent, "refined", lambda: self._sharpened(found, image, covered, guess))
 
     def _sharpened(self, found: Tensor, image: Tensor, covered: Tensor, guess: Guess) -> list[Image]:
-        """Bring half-size guesses (N, 3, s, s) to full size, through the refiner where there is one."""
+        """Bring small guesses (N, 3, s, s) to full size, through the refiner where there is one."""
         large = functional.interpolate(found, size=image.shape[-2:], mode="bicubic").clamp(0, 1)
         large = torch.where(covered > 0, large, image)
         if self.networks.refiner is not None:

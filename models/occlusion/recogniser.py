@@ -23,10 +23,10 @@ class LatentExpression(ModelMixin, ConfigMixin):
         self,
         tokens: int = 144,
         width: int = 192,
-        narrow: int = 24,
+        narrow: int = 8,
         features: int = 384,
         size: int = 64,
-        hidden: int = 192,
+        hidden: int = 96,
         chosen: int = 72,
     ) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class LatentExpression(ModelMixin, ConfigMixin):
         self.told = nn.Linear(chosen * narrow, hidden)
         self.covered = nn.Linear(chosen, hidden, bias=False)
         self.convolved = nn.Linear(features + size, hidden)
-        self.doubt = nn.Dropout(0.2)
+        self.doubt = nn.Dropout(0.3)
         self.mixed = nn.Linear(hidden, hidden)
         self.change = nn.Linear(hidden, size)
         nn.init.zeros_(self.change.weight)

@@ -84,9 +84,11 @@ class Refiner(ModelMixin, ConfigMixin):
         return guess + change[:, :3] / 4 + share * mirrored_detail(image, mask)
 
 
+@torch.autocast("cpu", enabled=False)
 def mirrored_detail(image: Tensor, mask: Tensor) -> Tensor:
     """What is finer than DETAIL pixels in the mirror image (B, 3, S, S), nothing where that is hidden too."""
-    turned, seen = image.float().flip(3), 1 - mask.float().flip(3)
+    # bfloat16 and channels last together take minutes here on some processors
+    turned, seen = image.float().flip(3).contiguous(), 1 - mask.float().flip(3).contiguous()
     smooth = blurred(turned * seen, DETAIL) / (blurred(seen, DETAIL) + 1e-3)
     return (turned - smooth) * seen
 

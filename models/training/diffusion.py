@@ -9,15 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
-from models.occlusion.autoencoder import FaceAutoencoder
 from models.occlusion.diffusion import SCALE, TRAINING_STEPS, FaceDiffusion, fill, schedule
 from models.training.data import read_faces, split
 from models.training.loop import Batch, Budget, fit
 from models.training.mae import SOURCES
 from models.training.occlusion_crops import MASKS
-from models.training.refiner import HoledCrops, frozen_autoencoder, held_holes
+from models.training.refiner import GUESSES, GuessedCrops, HoledCrops, frozen_autoencoder, held_guesses
 from models.training.ship import figure, ship
 
 log = logging.getLogger(__name__)
@@ -25,30 +23,28 @@ log = logging.getLogger(__name__)
 TOLD_SHARE = 0.5
 """Of the faces whose expression is told, so that it can be asked for and left open."""
 MEASURED_STEPS, MEASURED_SAMPLES = 10, 2
-MEASURED = 32
+MEASURED = 24
 LIMITS = (
-    "Trained for minutes at 60 px: samples differ in shade and shape and stay soft. Each is a guess, none is what was "
+    "Trained for minutes at 40 px: samples differ in shade and shape and stay soft. Each is a guess, none is what was "
     "there. Not fit for making new faces."
 )
 
 
-def small_guess(autoencoder: FaceAutoencoder, image: Tensor, mask: Tensor, *, size: int) -> tuple[Tensor, ...]:
-    """Half-size picture, guess and mask from full-size ones."""
-    with torch.no_grad():
-        guess = autoencoder(image, autoencoder.hidden_patches(mask), mask)
-    coarse = torch.where(mask > 0, guess.predicted, image).clamp(0, 1)
+def small(batch: Batch, *, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Small picture, guess and mask of a batch with guesses."""
     edge = (size, size)
-    small, told = (functional.interpolate(part, edge, mode="area") for part in (image, coarse))
-    return small, told, (functional.interpolate(mask, edge, mode="area") > 0).float()
+    image, guess = batch["pixels"].float() / 255, batch["coarse"].float().clamp(0, 1)
+    pictures = [functional.interpolate(part, edge, mode="area") for part in (image, guess)]
+    hole = (functional.interpolate(batch["mask"].float(), edge, mode="area") > 0).float()
+    return pictures[0], pictures[1], hole
 
 
-def losses(autoencoder: FaceAutoencoder, size: int) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
+def losses(size: int) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
     """Build the loss: squared error of the velocity (Salimans and Ho 2022, appendix D) behind the hole."""
 
     def loss_of(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        image, mask = batch["pixels"].float() / 255, batch["mask"].float()
-        small, told, hole = small_guess(autoencoder, image, mask, size=size)
-        clean = (small - told) / SCALE
+        image, told, hole = small(batch, size=size)
+        clean = (image - told) / SCALE
         noise = torch.randn_like(clean)
         moments = torch.randint(0, TRAINING_STEPS, (len(clean),), device=clean.device)
         plan = schedule(network)
@@ -63,19 +59,16 @@ def losses(autoencoder: FaceAutoencoder, size: int) -> Callable[[nn.Module, Batc
 
 
 @torch.inference_mode()
-def measure(
-    network: nn.Module, autoencoder: FaceAutoencoder, crops: Tensor, masks: Tensor, *, device: str
-) -> dict[str, float]:
+def measure(network: nn.Module, held: Batch, *, device: str) -> dict[str, float]:
     """At the network's size: PSNR of the guess and of one sample in dB, and how far two samples are apart (0 to 1)."""
     rows: dict[str, list[float]] = {"guess_psnr": [], "sample_psnr": [], "spread": []}
-    for number in range(min(MEASURED, len(crops))):
-        image = crops[number : number + 1].to(device).float() / 255
-        mask = masks[number : number + 1].to(device).float()
-        small, told, hole = small_guess(autoencoder, image, mask, size=int(network.config["size"]))
+    for number in range(min(MEASURED, len(held["pixels"]))):
+        one = {name: values[number : number + 1].to(device) for name, values in held.items()}
+        image, told, hole = small(one, size=int(network.config["size"]))
         made = fill(network, told, hole, steps=MEASURED_STEPS, samples=MEASURED_SAMPLES, seed=number)
         area = hole.sum() * 3
         for name, output in (("guess_psnr", told), ("sample_psnr", made[:1])):
-            square = ((output - small).square() * hole).sum() / area
+            square = ((output - image).square() * hole).sum() / area
             rows[name].append(float(-10 * square.clamp(min=1e-8).log10()))
         rows["spread"].append(float(((made[0] - made[1]).abs() * hole[0]).sum() / area))
     return {name: sum(values) / len(values) for name, values in rows.items()}
@@ -89,23 +82,25 @@ def train(
     device: str = "cpu",
     resume: bool = True,
     batch: int = 8,
-    masks: int = MASKS,
+    count: int = GUESSES,
     seed: int = 1,
 ) -> FaceDiffusion:
     """Train for `minutes` on the people of `data` that are not held out; `out` receives `model/` and the curve."""
     torch.manual_seed(seed)
     training, held = split(read_faces(data))
-    autoencoder, network = frozen_autoencoder().to(device), FaceDiffusion()
-    crops, holes = held_holes(held)
+    autoencoder, network = frozen_autoencoder(), FaceDiffusion()
+    source = iter(HoledCrops(training, batch=8, seed=seed, masks=min(MASKS, count)))
+    guesses = GuessedCrops(autoencoder, source, count=count)
+    unseen = held_guesses(autoencoder, held)
     return fit(
         network,
-        iter(DataLoader(HoledCrops(training, batch=batch, seed=seed, masks=masks), batch_size=None)),
-        losses(autoencoder, int(network.config["size"])),
-        budget=Budget(minutes=minutes, learning_rate=1e-3, weight_decay=0.01, average=0.99),
+        guesses.stream(batch=batch, seed=seed),
+        losses(int(network.config["size"])),
+        budget=Budget(minutes=minutes, learning_rate=1.5e-3, weight_decay=0.01, average=0.99),
         folder=out,
         device=device,
         resume=resume,
-        measure=lambda net: measure(net, autoencoder, crops, holes, device=device),
+        measure=lambda net: measure(net, unseen, device=device),
         publish=lambda net: net.save_pretrained(out / "model"),
     )
 
@@ -114,10 +109,9 @@ def run(*, data: Path, out: Path, device: str, resume: bool, minutes: float = 40
     """Train, measure the half-precision weights on held-out people, and ship them with their card."""
     train(data=data, out=out, minutes=minutes, device=device, resume=resume)
     network = FaceDiffusion.from_pretrained(out / "model").half().float().eval()
-    _, held = split(read_faces(data))
-    crops, holes = held_holes(held)
-    measured = measure(network, frozen_autoencoder(), crops, holes, device="cpu")
-    told = f"{MEASURED} pictures of people never trained on, masks of training kinds, at half size"
+    unseen = held_guesses(frozen_autoencoder(), split(read_faces(data))[1])
+    measured = measure(network, unseen, device="cpu")
+    told = f"{MEASURED} pictures of people never trained on, masks of training kinds, at a third of the size"
     ship(
         network,
         "diffusion",

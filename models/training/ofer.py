@@ -163,7 +163,7 @@ def train(
         Reading(network, reader.networks.expression),
         stream(readings, batch=64, seed=1),
         losses,
-        budget=Budget(minutes=minutes, learning_rate=7e-4, weight_decay=0.05, average=0.98, checkpoint_minutes=0.5),
+        budget=Budget(minutes=minutes, learning_rate=5e-4, weight_decay=0.1, average=0.98, checkpoint_minutes=0.25),
         folder=out,
         resume=resume,
         measure=lambda net: measure(net, held),
@@ -172,7 +172,7 @@ def train(
 
 
 def run(
-    *, data: Path, out: Path, device: str, resume: bool, minutes: float = 2.0, count: int = 1500
+    *, data: Path, out: Path, device: str, resume: bool, minutes: float = 1.0, count: int = 400
 ) -> dict[str, float]:
     """Read training faces through the chain that ships, train, measure on unseen kinds and people, ship.
 

@@ -96,7 +96,7 @@ def test_refiner_and_diffusion_have_gradients_everywhere(data: Path) -> None:
     torch.stack(list(refiner.losses(taps)(net, rows).values())).sum().backward()
     assert net.enter.weight.grad is not None and net.enter.weight.grad.abs().sum() > 0
     noisy = FaceDiffusion(widths=(16, 16, 32))
-    torch.stack(list(diffusion.losses(autoencoder, 60)(noisy, batch).values())).sum().backward()
+    torch.stack(list(diffusion.losses(40)(noisy, rows).values())).sum().backward()
     assert noisy.expression.weight.grad is not None and noisy.unet.conv_in.weight.grad.abs().sum() > 0
 
 
