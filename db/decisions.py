@@ -25,7 +25,7 @@ class Decisions(Connected):
         with self._read() as connection:
             rows = connection.execute(select(*(getattr(Triplet, name) for name in names)).where(Triplet.id.in_(wanted)))
             further = further_faces_of(connection, wanted)
-            return {row.id: TripletRow(*row, more_faces=further.get(row.id, ())) for row in rows}
+            return {row["id"]: TripletRow(**row, more_faces=further.get(row["id"], ())) for row in rows.mappings()}
 
     def add_adjudication(self, project_id: int, admin_id: int, decided: NewAdjudication) -> int:
         """Keep what an admin decided about a question, beside its votes, and return its id; nothing is replaced."""

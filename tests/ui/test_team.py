@@ -176,7 +176,7 @@ def test_answers_go_out_and_come_in(desk: Any, studio: tuple[str, Store]) -> Non
     assert download.value.suggested_filename == "Smiles.jsonl"
     assert path.read_text(encoding="utf-8").count("\n") == 240
     broken = {"name": "broken.jsonl", "mimeType": "application/jsonl", "buffer": b"{broken\n"}
-    desk.set_input_files(".team input[type=file]", broken)
+    desk.set_input_files(".team input[aria-label='File of answers']", broken)
     desk.fill(".team input[aria-label=Project]", "Copied")
     desk.click(".team button:has-text('Read it in')")
     desk.wait_for_selector(".team .notice.wrong:has-text('line 1')", timeout=120_000)
