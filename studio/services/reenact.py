@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 
 from models import registry
@@ -16,14 +15,12 @@ from models.errors import BadInput, MissingWeights, NoFaceFound
 from models.fsrt_open.crop import SIZE, cut_box, drive_in_box, in_crop, paste_back, static_box
 from models.motions import Drive
 from models.types import Box, Face, Image
-from models.weights import find_weight
 from studio.gpu import is_lent, on_gpu
 from studio.services.expression import scaled, shrink
 from studio.services.reenact_mark import marked
 
-OPEN, OFFICIAL = "fsrt_open", "fsrt"
-"""Names of the networks in the registry: ours, and FSRT's own for those who brought them."""
-BROUGHT = ("fsrt-keypoints", "fsrt-vox256")
+OPEN = "fsrt_open"
+"""Name of the network in the registry."""
 MOST_PHOTOS = 3
 KEPT_EDGE = 2048
 """Longest edge of a source that stills are pasted back into."""
@@ -54,7 +51,6 @@ class Performer:
     name: str
     photos: tuple[SourcePhoto, ...]
     """The first sets place and identity, and is what results are pasted back into."""
-    system: str
     source: Any | None
     """What the network keeps of it; None where a GPU is lent for each call, and it is made there."""
     milliseconds: float
@@ -79,11 +75,9 @@ class Scene:
         return marked(picture) if self.mark else picture
 
 
-def is_here(system: str = OPEN) -> bool:
-    """Tell whether a system's files are there, without loading them."""
-    if system == OPEN:
-        return OPEN in all_cards()
-    return all(find_weight(name, *registry.places().weights_folders) is not None for name in BROUGHT)
+def is_here() -> bool:
+    """Tell whether the weights ship here, without loading them."""
+    return OPEN in all_cards()
 
 
 @on_gpu
@@ -93,7 +87,7 @@ def find_largest(images: list[Image]) -> list[list[Face]]:
     return [sorted(finder.find(image, most=12), key=lambda face: -face.box.width * face.box.height) for image in images]
 
 
-def hold(pictures: Sequence[Image], *, name: str, system: str = OPEN) -> Performer:
+def hold(pictures: Sequence[Image], *, name: str) -> Performer:
     """Find the face of one to three photos and encode it; raises BadInput, NoFaceFound or MissingWeights."""
     if not 0 < len(pictures) <= MOST_PHOTOS:
         raise BadInput(f"Give one to {MOST_PHOTOS} photos of one face, not {len(pictures)}.")
@@ -107,15 +101,15 @@ def hold(pictures: Sequence[Image], *, name: str, system: str = OPEN) -> Perform
         SourcePhoto(picture, tuple(faces), faces[0], static_box(faces[0].landmarks))
         for picture, faces in zip(kept, found, strict=True)
     )
-    return encoded(Performer(name, photos, system, None, 0.0))
+    return encoded(Performer(name, photos, None, 0.0))
 
 
 def encoded(performer: Performer) -> Performer:
     """Return the performer with what its network keeps of it."""
-    if not is_here(performer.system):
+    if not is_here():
         raise MissingWeights("The weights that make a face perform are not installed; `mien train fsrt` makes them.")
     begun = time.perf_counter()
-    source = None if is_lent() else registry.load(performer.system).source(*crops(performer))
+    source = None if is_lent() else registry.load(OPEN).source(*crops(performer))
     return replace(performer, source=source, milliseconds=(time.perf_counter() - begun) * 1000)
 
 
@@ -130,7 +124,7 @@ def with_photo(performer: Performer, picture: Image) -> Performer:
     """Add a photo of the same face; raises BadInput beyond three, NoFaceFound without a face."""
     if len(performer.photos) >= MOST_PHOTOS:
         raise BadInput(f"A face takes at most {MOST_PHOTOS} photos.")
-    added = hold([picture], name=performer.name, system=performer.system)
+    added = hold([picture], name=performer.name)
     return encoded(replace(performer, photos=performer.photos + added.photos))
 
 
@@ -138,11 +132,6 @@ def without_photo(performer: Performer, place: object) -> Performer:
     """Leave a photo out; the last one stays."""
     kept = tuple(photo for index, photo in enumerate(performer.photos) if index != place)
     return encoded(replace(performer, photos=kept)) if kept else performer
-
-
-def seen_by(performer: Performer, system: str) -> Performer:
-    """Return the performer encoded by another system's networks."""
-    return performer if performer.system == system else encoded(replace(performer, system=system))
 
 
 def cropped(performer: Performer, place: object, said: object) -> Performer:
@@ -190,25 +179,16 @@ def _apart(one: Box, other: Box) -> float:
 
 
 @on_gpu
-def draw(
-    system: str, square: tuple[list[Image], list[Face]], source: Any | None, drives: list[Any], stride: int = 1
-) -> list[Image]:
-    """Draw the performer under each drive, (256, 256, 3); `stride` 4 is the official networks' preview."""
-    animator = registry.load(system)
-    source = animator.source(*square) if source is None else source
-    options = {} if stride == 1 else {"stride": stride}
-    drawn = list(animator.frames(source, drives, **options))
-    return drawn if stride == 1 else [_enlarged(image) for image in drawn]
+def draw(square: tuple[list[Image], list[Face]], source: Any | None, drives: list[Any]) -> list[Image]:
+    """Draw the face of a square, or what was kept of it, under each drive, (256, 256, 3)."""
+    animator = registry.load(OPEN)
+    return list(animator.frames(animator.source(*square) if source is None else source, drives))
 
 
-def played(performer: Performer, drives: list[Any], *, stride: int = 1) -> list[Image]:
+def played(performer: Performer, drives: list[Any]) -> list[Image]:
     """Draw the performer under each drive."""
     square = crops(performer) if performer.source is None else ([], [])
-    return draw(performer.system, square, performer.source, drives, stride)
-
-
-def _enlarged(image: Image) -> Image:
-    return np.asarray(cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    return draw(square, performer.source, drives)
 
 
 def scene_of(performer: Performer, *, edge: int, is_pasted: bool, mark: bool) -> Scene:

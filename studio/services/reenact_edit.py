@@ -22,7 +22,6 @@ from studio.services.reenact import (
     crops,
     played,
     scene_of,
-    seen_by,
 )
 from studio.services.reenact_driver import Driver, motion_file
 from studio.services.reenact_exports import Made
@@ -53,14 +52,13 @@ class Edit:
 
 @on_gpu
 def drive_of(
-    system: str,
     square: tuple[list[Image], list[Face]],
     source: object | None,
     coefficients: object,
     turn: tuple[float, float, float],
 ) -> Drive:
     """Return what a face does under 52 coefficients and a turn of yaw, pitch and roll in degrees."""
-    animator = registry.load(system)
+    animator = registry.load(OPEN)
     source = animator.source(*square) if source is None else source
     made: Drive = animator.drive_from_sliders(source, coefficients=coefficients, rotation=turn)
     return made
@@ -71,12 +69,8 @@ def edit(performer: Performer, coefficients: Iterable[object], turn: Iterable[ob
     begun = time.perf_counter()
     values = _numbers(coefficients, BLENDSHAPES, "An expression is 52 numbers.")
     yaw, pitch, roll = np.clip(_numbers(turn, 3, "A turn is three angles."), -MOST_DEGREES, MOST_DEGREES)
-    # The official networks know no named actions: their sliders are ours.
-    performer = seen_by(performer, OPEN)
     square = crops(performer) if performer.source is None else ([], [])
-    drive = drive_of(
-        performer.system, square, performer.source, np.clip(values, 0, 1), (float(yaw), float(pitch), float(roll))
-    )
+    drive = drive_of(square, performer.source, np.clip(values, 0, 1), (float(yaw), float(pitch), float(roll)))
     (frame,) = played(performer, [drive])
     return Edit(performer, drive, frame, paste_back, (time.perf_counter() - begun) * 1000)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from models.errors import BadInput
 from models.images import read_image
-from studio.services.reenact import OPEN, hold
+from studio.services.reenact import hold
 from studio.services.reenact_driver import Driver, open_driver, shelf_driver
 from studio.services.reenact_exports import Made, carry_out
 from studio.services.reenact_gallery import shelf_names
@@ -26,7 +26,6 @@ def write_reenacted(
     options: Options,
     mark: bool,
     beside: bool = False,
-    system: str = OPEN,
     told: Callable[[str, float | None], None] = lambda _words, _share: None,
 ) -> dict[str, Any]:
     """Write `out` and say what it holds; `driver` is a file or the name of a motion on the shelf.
@@ -36,7 +35,7 @@ def write_reenacted(
     kind = KINDS.get(out.suffix.lower())
     if kind is None:
         raise BadInput(f"{out.name}: what can be written ends in {', '.join(KINDS)}")
-    performer = hold([read_image(path) for path in sources], name=sources[0].stem, system=system)
+    performer = hold([read_image(path) for path in sources], name=sources[0].stem)
     made = None
     for step in perform(performer, _driver(driver), options, mark=mark, stopped=lambda: False):
         if isinstance(step, Performance):
@@ -60,7 +59,6 @@ def write_reenacted(
         "reference_s": None if made.moved.reference is None else round(made.moved.times[made.moved.reference], 3),
         "reading_s": round(made.reading_s, 2),
         "drawing_s": round(made.drawing_s, 2),
-        "system": system,
     }
 
 

@@ -1,4 +1,4 @@
-"""How a face takes over a driver's motion: the options, and both systems behind one door."""
+"""How a face takes over a driver's motion: the options, and what the face does under them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models import registry
 from models.errors import BadInput
 from models.motions import Drive, Motion
 from studio.gpu import on_gpu
-from studio.services.reenact import Performer, crops
+from studio.services.reenact import OPEN, Performer, crops
 from studio.services.reenact_driver import Driver, reference_of
 
 MODES = ("relative", "absolute")
@@ -50,8 +50,7 @@ class Options:
 class Moved:
     """The source's own motion, frame by frame."""
 
-    drives: tuple[Any, ...]
-    """models.motions.Drive, or what the official networks take."""
+    drives: tuple[Drive, ...]
     times: tuple[float, ...]
     rate: float
     reference: int | None
@@ -71,13 +70,11 @@ def options_of(said: Mapping[str, Any]) -> Options:
 
 
 @on_gpu
-def retarget(
-    system: str, square: tuple[list[Any], list[Any]], source: Any | None, motion: Any, chosen: Mapping[str, Any]
-) -> Any:
-    """Turn a driver's motion into the source's own, by the system's own rules."""
+def retarget(square: tuple[list[Any], list[Any]], source: Any | None, motion: Any, chosen: Mapping[str, Any]) -> Any:
+    """Turn a driver's motion into the source's own, as the animator does."""
     from models.fsrt_open.animator import Retarget  # noqa: PLC0415 - torch loads when a face is first animated
 
-    animator = registry.load(system)
+    animator = registry.load(OPEN)
     source = animator.source(*square) if source is None else source
     return animator.retarget(motion, source, Retarget(**chosen))
 
@@ -96,7 +93,7 @@ def retargeted(performer: Performer, driver: Driver, options: Options) -> Moved:
         "smoothing_seconds": options.smoothing_s,
     }
     square = crops(performer) if performer.source is None else ([], [])
-    moved: Motion = retarget(performer.system, square, performer.source, motion, chosen)
+    moved: Motion = retarget(square, performer.source, motion, chosen)
     if reference is not None and not options.adapt_scale:
         moved = with_own_steps(moved, own, motion[reference])
     return Moved(tuple(moved), tuple(driver.times), driver.rate, reference)

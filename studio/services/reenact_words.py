@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from models.cards import all_cards
-from studio.services.reenact import OFFICIAL, OPEN
+from studio.services.reenact import OPEN
 
 
 class Main(NamedTuple):
@@ -63,10 +63,6 @@ TURNS = (Turn("yaw", "Turned", 30), Turn("pitch", "Lowered", 20), Turn("roll", "
 CONSENT = (
     "Use a face only with the consent of the person it shows. Every file made here says that it is synthetic{mark}."
 )
-OFFICIAL_NAME = "FSRT, official (your files)"
-OFFICIAL_WORDS = (
-    "FSRT's authors state no licence for their code or weights; Mien passes neither on, and runs the files you added."
-)
 LIMITS = """
 A small network looks at one to three photos and draws the face again under another expression and pose. It carries the
 photo's own pixels along where it can, and paints what the photo does not show: teeth, the inside of a mouth, the other
@@ -78,6 +74,9 @@ side of a head.
   takes the driver's expression and pose as they are.
 - Hair, glasses, hands and whatever crosses the face move with it, as if painted on.
 - It is no likeness to tell people by, and no recording: say so when you show it.
+
+The idea is FSRT's (Rochow, Schwarz and Behnke, CVPR 2024); the weights are Mien's own. FSRT's authors state no licence
+for their code or weights, so neither is passed on, and this tab does not draw with them.
 """
 
 
@@ -86,22 +85,23 @@ def consent_words(*, mark: bool) -> str:
     return CONSENT.format(mark=" and carries the word in its corner" if mark else "")
 
 
-def ran_words(system: str) -> str:
+def ran_words() -> str:
     """Return which weights ran."""
-    if system == OFFICIAL:
-        return OFFICIAL_NAME
     card = all_cards().get(OPEN)
     return f"Own weights {card.backend}" if card else "Own weights"
 
 
-def measured_words(system: str) -> str:
+def measured_words() -> str:
     """Say how well the weights measured on people never trained on, as the card says; empty where it says nothing."""
     card = all_cards().get(OPEN)
-    if card is None or system != OPEN:
+    if card is None:
         return ""
     told = []
     for name, words in (("aed", "expression error {:.2f} ({:.2f} unmoved)"), ("apd", "pose error {:.1f}° ({:.1f}°)")):
         found, still = card.figures.get(name), card.figures.get(f"still_{name}")
         if found is not None and still is not None:
             told.append(words.format(found.value, still.value))
+    found, warp = card.figures.get("l1"), card.figures.get("warp_l1")
+    if found is not None and warp is not None:
+        told.append(f"colours off by {found.value:.1f} of 255 ({warp.value:.1f} by a plain warp)")
     return f"measured on unseen people: {', '.join(told)}" if told else ""

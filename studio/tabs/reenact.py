@@ -33,7 +33,7 @@ def build(context: Context) -> Doors:
             sliders = reenact_sliders.Desk(context, performer)
     sources = Sources(performer, (clip.source, sliders.source), (clip.follower, sliders.follower))
     sources.wire()
-    clip.wire(sources)
+    clip.wire()
     sliders.wire()
     reenact_endpoints.build(context)
     return Doors(inlet=Inlet(sources.receive, [performer], sources.outputs), outlets=(*clip.outlets, *sliders.outlets))

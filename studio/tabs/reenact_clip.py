@@ -33,7 +33,7 @@ from studio.services.reenact_motion import Options
 from studio.services.reenact_run import Performance, perform, preview
 from studio.services.reenact_words import LIMITS, measured_words, ran_words
 from studio.tabs.expression_photo import GPU, QUICK
-from studio.tabs.reenact_source import SourcePanel, Sources, build_panel, system_choice
+from studio.tabs.reenact_source import SourcePanel, build_panel
 
 EMPTY = (
     '<div class="empty"><h2>One face performs another\'s motion</h2><p>Give a face at the left, and something that '
@@ -58,7 +58,6 @@ class Clip:
         with gr.Row(elem_classes="bench"):
             with gr.Column(elem_classes="input-side", min_width=280):
                 parts = build_panel("reenact", mark=self.mark)
-                self.system = system_choice()
                 self._lay_out_driver()
             with gr.Column(elem_classes="result-side", min_width=320):
                 self.status = Status(elem_id="reenact-status")
@@ -108,7 +107,7 @@ class Clip:
                 gr.Checkbox(True, label="Put the face back into the photo", elem_id="reenact-paste"),
             ]  # fmt: skip
 
-    def wire(self, sources: Sources) -> None:
+    def wire(self) -> None:
         """Join components and handlers."""
         brake = gr.State(Brake())
         taken = [self.zone, self.status, self.driver, self.reference]
@@ -125,8 +124,6 @@ class Clip:
         for option in self.options:
             change = option.release if isinstance(option, gr.Slider) else option.input
             change(*self.follower, trigger_mode="always_last", **GPU)
-        switched = self.system.input(explained(sources.switch), [self.system, self.performer], sources.outputs, **GPU)
-        sources.follow(switched)
         made = [self.status, self.view, self.driver, self.line, self.go, self.result, self.made]
         run = self.go.click(explained(self._run), [*self.seen, brake], made, **RUN)
         run.failure(lambda: ("", gr.Button(interactive=True)), None, [self.status, self.go], **QUICK)
@@ -170,7 +167,7 @@ class Clip:
         made = preview(performer, driver, options, mark=self.mark)
         number = reference_of(driver, performer.own, reference)
         crops = driver_crops(driver, reference_s=driver.times[number], automatic=reference is None)
-        line = quiet_line(ran_words(performer.system), f"previewed in {made.milliseconds / 1000:.1f} s")
+        line = quiet_line(ran_words(), f"previewed in {made.milliseconds / 1000:.1f} s")
         hint = _hint(performer, driver, options, driver.times[number])
         group = gr.Group(visible=True)
         return crops, preview_view(made), gr.HTML(visible=False), hint, group, button, line, hidden, None
@@ -237,10 +234,10 @@ def _finished(made: Performance) -> tuple[Any, ...]:
         status = note("Stopped", f"The first {until:.1f} of {whole:.1f} seconds were made. They can be taken home.")
     count = len(made.reel)
     line = quiet_line(
-        ran_words(made.performer.system),
+        ran_words(),
         f"motion read in {made.reading_s:.1f} s" if made.driver.frames else "",
         f"{made.drawing_s / count * 1000:.0f} ms to draw and save a frame",
-        measured_words(made.performer.system),
+        measured_words(),
     )
     return status, performance_view(made), made.driver, line, button, gr.Group(visible=True), made
 

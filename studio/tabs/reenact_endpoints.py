@@ -12,7 +12,7 @@ from gradio.events import api
 from models.images import read_image
 from studio.context import Context
 from studio.errors import explained
-from studio.services.reenact import OPEN, hold
+from studio.services.reenact import hold
 from studio.services.reenact_driver import motion_file, open_driver, read_whole, shelf_driver
 from studio.services.reenact_edit import edit, named
 from studio.services.reenact_exports import Made, carry_out
@@ -35,7 +35,6 @@ def build(context: Context) -> None:
         shelf: str = "",
         options: dict[str, Any] | None = None,
         kind: str = "film",
-        system: str = OPEN,
     ) -> Iterator[dict[str, Any]]:
         """Let the face of one to three photos perform a clip, a photo, a motion file or a motion of the shelf.
 
@@ -43,7 +42,7 @@ def build(context: Context) -> None:
         studio/services/reenact_motion.py, such as {"mode": "absolute", "strength": 1.2}.
         """
         chosen = options_of(options or {})
-        performer = hold([read_image(path) for path, _ in map(file_of, photos)], name="photo", system=system)
+        performer = hold([read_image(path) for path, _ in map(file_of, photos)], name="photo")
         moving = shelf_driver(shelf) if driver is None else open_driver(*file_of(driver))
         for step in perform(performer, moving, chosen, mark=mark, stopped=lambda: False):
             if not isinstance(step, Performance):

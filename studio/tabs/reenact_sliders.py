@@ -14,7 +14,7 @@ from studio.components.saver import Download, Saver
 from studio.components.status import Status, quiet_line, working
 from studio.context import Context
 from studio.errors import explained
-from studio.services.reenact import OPEN, Performer
+from studio.services.reenact import Performer
 from studio.services.reenact_edit import Edit, carry_out, edit
 from studio.services.reenact_exports import Made
 from studio.services.reenact_words import LIMITS, measured_words, ran_words
@@ -70,9 +70,7 @@ class Desk:
         if performer is None:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip(), None
         made = edit(performer, performer.own.coefficients, (0, 0, 0), paste_back=paste_back)
-        line = quiet_line(
-            ran_words(OPEN), f"face encoded in {made.performer.milliseconds:.0f} ms", measured_words(OPEN)
-        )
+        line = quiet_line(ran_words(), f"face encoded in {made.performer.milliseconds:.0f} ms", measured_words())
         desk = gr.update(value=desk_of(performer), picture=self._picture(made))
         return desk, gr.HTML(visible=False), gr.Group(visible=True), line, made
 

@@ -18,22 +18,15 @@ from studio.components.status import Status, note, working
 from studio.errors import explained, title_of
 from studio.services.reenact import (
     MOST_PHOTOS,
-    OFFICIAL,
-    OPEN,
     Performer,
     cropped,
     hold,
-    is_here,
-    seen_by,
     with_photo,
     without_photo,
 )
 from studio.services.reenact_gallery import source_examples, source_picture
-from studio.services.reenact_words import OFFICIAL_NAME, OFFICIAL_WORDS, consent_words
+from studio.services.reenact_words import consent_words
 from studio.tabs.expression_photo import GPU, QUICK
-
-OWN_NAME = "Mien's own weights"
-SYSTEMS = {OWN_NAME: OPEN, OFFICIAL_NAME: OFFICIAL}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,11 +107,7 @@ class Sources:
 
     def receive(self, carried: CarriedFace, now: Performer | None) -> tuple[Any, ...]:
         """Take a face from another tab."""
-        return self.shown(hold([carried.image], name=carried.name, system=_system(now)))
-
-    def switch(self, chosen: str, now: Performer | None) -> tuple[Any, ...]:
-        """Let other networks draw."""
-        return self.shown(seen_by(_known(now), SYSTEMS.get(chosen, OPEN)))
+        return self.shown(hold([carried.image], name=carried.name))
 
     def shown(self, performer: Performer, *, place: int = 0) -> tuple[Any, ...]:
         """Return the values of `outputs`."""
@@ -139,15 +128,13 @@ class Sources:
     def _given(self, uploads: list[Upload], now: Performer | None) -> Iterator[tuple[Any, ...]]:
         def made() -> Performer:
             pictures = [read_image(upload.path) for upload in uploads]
-            return hold(pictures, name=uploads[0].name, system=_system(now))
+            return hold(pictures, name=uploads[0].name)
 
         yield from self._tried(made, "Finding the face and looking at it")
 
     def _example(self, event: gr.EventData, now: Performer | None) -> Iterator[tuple[Any, ...]]:
         name = str(event.name)
-        yield from self._tried(
-            lambda: hold([source_picture(name)], name=name, system=_system(now)), "Finding the face and looking at it"
-        )
+        yield from self._tried(lambda: hold([source_picture(name)], name=name), "Finding the face and looking at it")
 
     def _more(self, uploads: list[Upload], now: Performer | None) -> Iterator[tuple[Any, ...]]:
         yield from self._tried(
@@ -165,22 +152,6 @@ class Sources:
 
     def _leave(self, event: gr.EventData, now: Performer | None) -> Iterator[tuple[Any, ...]]:
         yield from self._tried(lambda: without_photo(_known(now), event.place), "Leaving the photo out")
-
-
-def system_choice() -> gr.Radio:
-    """Lay out the choice of networks, for those who brought the official ones."""
-    return gr.Radio(
-        list(SYSTEMS),
-        value=OWN_NAME,
-        label="Drawn by",
-        info=OFFICIAL_WORDS,
-        visible=is_here(OFFICIAL),
-        elem_id="reenact-system",
-    )
-
-
-def _system(now: Performer | None) -> str:
-    return now.system if now is not None else OPEN
 
 
 def _known(now: Performer | None) -> Performer:
