@@ -34,7 +34,7 @@ RUN = 8
 """Frames in a row, from which jitter is measured."""
 RUNS = 3
 """Runs from each clip."""
-TIMED_FRAMES = 50
+TIMED_FRAMES = 25
 
 Painter = Callable[[Source, Drive], Image]
 

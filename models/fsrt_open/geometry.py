@@ -18,7 +18,7 @@ from scipy.spatial import Delaunay
 from models.head.head import load_head
 from models.head.parameters import TO_PICTURE
 from models.head.texture import normals_of
-from models.motions import LIPS, Drive, laid, mean_landmarks
+from models.motions import LEFT_LIDS, LIPS, RIGHT_LIDS, Drive, mean_landmarks
 
 Floats = NDArray[np.float32]
 
@@ -28,12 +28,12 @@ FINE = 128
 """Cells along an edge of the warp and of the drawings of eyes and mouth: lids are a few pixels apart."""
 COARSE_MAPS = ("face", "source mouth", "source eyes", "shown", "outside")
 FINE_MAPS = ("lips", "mouth", "eyes", "irises", "teeth")
-ENAMEL = 190
-"""Grey level from which a part of the head's teeth is tooth, not gum."""
+TEETH_SHARE, TEETH_HEIGHT = 0.45, 0.007
+"""Of the opening of the mouth, and metres."""
+CLOSED = 0.12
+"""Opening of an eye over its width up to which it counts as closed."""
 PARTED = 0.03
 """Crop units, about 4 pixels of 256, at which a mouth counts as open."""
-SUBNASAL = 2
-"""The point under the nose, to which the upper teeth keep their distance."""
 RIM = (0.098, 0.115)
 """Half width and half height of an ellipse about the skull, metres: hair moves with the head."""
 RIM_CENTRE = (0.0, -0.02, 0.03)
@@ -99,7 +99,7 @@ def geometry(source: Drive, drive: Drive) -> Geometry:
     eyes = (RIGHT_EYE, LEFT_EYE)
     coarse = [
         whole,
-        at_source(drawn(source.landmarks, (INNER_LIPS,), GRID) * parted(source)),
+        at_source(drawn(source.landmarks, (INNER_LIPS,), GRID) * inside_shown(source, drive)),
         at_source(drawn(source.landmarks, eyes, GRID)),
         halved(shown[None])[0],
         (np.abs(halved(flow)).max(0) > 1).astype(np.float32),
@@ -128,6 +128,7 @@ def warp(source: Drive, drive: Drive) -> tuple[Floats, Floats]:
     facing = -(point_normals() @ drive.rotation.T)[:, 2]
     shown = np.clip(-(point_normals() @ source.rotation.T)[:, 2] / WELL_SHOWN, 0, 1)
     keep = (facing > BACK_FACING) & (np.abs(drive.landmarks[:, :2]).max(1) < INSIDE)
+    keep &= irises_seen(drive) & irises_seen(source)
     rim_here, rim_there = _rim(drive), _rim(source)
     held = np.abs(rim_here).max(1) < INSIDE
     border = _border()
@@ -146,6 +147,21 @@ def halved(maps: Floats) -> Floats:
     return maps.reshape(len(maps), maps.shape[1] // 2, 2, -1, 2).mean((2, 4))
 
 
+def irises_seen(drive: Drive) -> NDArray[np.bool_]:
+    """(478,) False for points of an iris that lie under a lid: they would show the eye through it."""
+    seen = np.ones(len(drive.landmarks), bool)
+    eyes = ((RIGHT_EYE, RIGHT_LIDS, (468, *RIGHT_IRIS)), (LEFT_EYE, LEFT_LIDS, (473, *LEFT_IRIS)))
+    for eye, lids, iris in eyes:
+        outline = drive.landmarks[list(eye), :2].astype(np.float32)
+        upper, lower = np.array(lids).T
+        opening = float((drive.landmarks[lower, 1] - drive.landmarks[upper, 1]).max())
+        is_open = opening > CLOSED * float(np.ptp(outline[:, 0]))
+        for point in iris:
+            x, y = drive.landmarks[point, :2]
+            seen[point] = is_open and cv2.pointPolygonTest(outline, (float(x), float(y)), False) > 0
+    return seen
+
+
 def drawn(points: Floats, outlines: tuple[tuple[int, ...], ...], size: int) -> Floats:
     """(size, size) in [0, 1] the inside of some closed lines through points (478, 3) in crop units."""
     mask = np.zeros((size, size), np.uint8)
@@ -158,37 +174,29 @@ def drawn(points: Floats, outlines: tuple[tuple[int, ...], ...], size: int) -> F
 
 def parted(drive: Drive) -> float:
     """How far the lips are apart: 0 while they touch, 1 from PARTED crop units on."""
+    return float(np.clip(lip_gap(drive) / PARTED - 0.25, 0, 1))
+
+
+def inside_shown(source: Drive, drive: Drive) -> float:
+    """How well the source shows the inside of the mouth: not at all where it would have to be stretched threefold."""
+    return parted(source) * float(np.clip(1.5 * lip_gap(source) / max(lip_gap(drive), 1e-4) - 0.5, 0, 1))
+
+
+def lip_gap(drive: Drive) -> float:
+    """The largest height between the lips, crop units."""
     upper, lower = np.array(LIPS).T
-    return float(np.clip((drive.landmarks[lower, 1] - drive.landmarks[upper, 1]).max() / PARTED - 0.25, 0, 1))
+    return max(float((drive.landmarks[lower, 1] - drive.landmarks[upper, 1]).max()), 0.0)
 
 
 def teeth(drive: Drive) -> Floats:
-    """(FINE, FINE) in [0, 1] where the mean head's teeth would lie, lips or no lips."""
-    offset = drive.shape[SUBNASAL] - mean_landmarks()[SUBNASAL]
-    mask = np.zeros((FINE, FINE), np.uint8)
-    for neutral, directions in _enamel():
-        shape = neutral + offset + np.tensordot(drive.coefficients, directions, 1)
-        placed = laid(shape.astype(np.float32), drive.rotation, drive.scale, drive.translation)[:, :2]
-        hull = cv2.convexHull(((np.clip(placed, -2, 2) + 1) * (FINE / 2) - 0.5).astype(np.float32))
-        cv2.fillConvexPoly(mask, (hull * 16).round().astype(np.int32), 255, lineType=cv2.LINE_AA, shift=4)
-    return mask.astype(np.float32) / 255
-
-
-@cache
-def _enamel() -> tuple[tuple[Floats, Floats], ...]:
-    """Points (n, 3) of upper and lower teeth in the axes of a crop, and (52, n, 3) how coefficients move them."""
-    head = load_head()
-    bright = head.colours.mean(1) > ENAMEL
-    rows = []
-    for name in ("teeth_upper", "teeth_lower"):
-        chosen = np.flatnonzero(bright & (head.part_of == head.part_names.index(name)))
-        rows.append(
-            (
-                (head.neutral[chosen] * TO_PICTURE).astype(np.float32),
-                (head.expression[:, chosen] * TO_PICTURE).astype(np.float32),
-            )
-        )
-    return tuple(rows)
+    """(FINE, FINE) in [0, 1] where upper teeth show: a band below the upper lip, at most TEETH_HEIGHT high."""
+    upper, lower = np.array(LIPS).T
+    top, bottom = drive.landmarks[upper], drive.landmarks[lower]
+    gap = np.linalg.norm((bottom - top)[:, :2], axis=1, keepdims=True)
+    share = np.minimum(TEETH_SHARE, TEETH_HEIGHT * drive.scale / np.maximum(gap, 1e-4))
+    edge = top + (bottom - top) * share
+    band = np.concatenate([top, edge[::-1]])
+    return drawn(band, (tuple(range(len(band))),), FINE)
 
 
 @cache

