@@ -25,7 +25,7 @@ from models.occlusion.results import FaceCrop, Reconstruction
 from models.training.data import FaceSet
 from models.types import EMOTIONS, Crop, Image
 
-MOST = 200
+MOST = 120
 """Occluded faces measured, unless told otherwise."""
 DIFFUSION_CASES = 40
 """Of them filled by diffusion too, which takes seconds each."""

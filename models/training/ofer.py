@@ -25,12 +25,14 @@ from models.occlusion.results import FaceCrop
 from models.training.data import FaceSet, read_faces, split
 from models.training.loop import Batch, Budget, fit
 from models.training.mae import SOURCES
-from models.training.occlusion_crops import Aligned, Faces, exact_crop
+from models.training.occlusion_crops import Aligned, Faces, exact_crop, patches_hidden
 from models.training.ship import figure, ship
 from models.types import Crop
 
 log = logging.getLogger(__name__)
 
+MOST_HIDDEN = 0.8
+"""Share of touched patches above which an occluder is drawn anew: too little would be left to complete it from."""
 LIMITS = (
     "Follows what Mien's expression network reads off the uncovered face; that network was taught by others, and no "
     "person rated these expressions. Drawn occluders only: what a hidden mouth does, the eyes alone cannot tell."
@@ -60,6 +62,8 @@ class Readings:
 def read_one(reader: OcclusionReader, one: Aligned, rng: np.random.Generator, kinds: tuple[str, ...]) -> list[Tensor]:
     """Cover one aligned crop, complete it, and read everything, in the order of `Readings`."""
     covered = occlude(one.pixels, one.landmarks, chance=rng, kinds=kinds)
+    while patches_hidden(covered.mask[None], grid=reader.grid).mean() > MOST_HIDDEN:
+        covered = occlude(one.pixels, one.landmarks, chance=rng, kinds=kinds)
     points = np.concatenate([one.landmarks, np.zeros((len(one.landmarks), 1), np.float32)], 1)
     crop = FaceCrop(Crop(covered.image, np.eye(3)), points)
     filled = reader.reconstruct(crop, covered.mask).blended
@@ -172,7 +176,7 @@ def train(
 
 
 def run(
-    *, data: Path, out: Path, device: str, resume: bool, minutes: float = 1.0, count: int = 400
+    *, data: Path, out: Path, device: str, resume: bool, minutes: float = 1.0, count: int = 260
 ) -> dict[str, float]:
     """Read training faces through the chain that ships, train, measure on unseen kinds and people, ship.
 

@@ -99,7 +99,7 @@ def sliders(
 def occlusion(
     faces: Annotated[Path, typer.Option(help="labelled faces, laid out as docs/training.md says")],
     seed: Annotated[int, typer.Option(help="what decides which occluder lies where")] = 0,
-    most: Annotated[int, typer.Option(min=1, help="occluded faces to measure")] = 200,
+    most: Annotated[int, typer.Option(min=1, help="occluded faces to measure")] = 120,
     people: Annotated[str, typer.Option(help="held-out: those that training never saw, or all")] = "held-out",
     sheet: Annotated[Path | None, typer.Option(help="write a picture of 24 faces and the stages of the chain")] = None,
 ) -> None:
