@@ -24,7 +24,7 @@ SECOND_SCALES = (1.4,)
 LAST_SCALES = (1.3, 1.5)
 """The same for the last look, which averages over both."""
 LEAST_SCORE = 0.9
-LEAST_SCORE_UNPROPOSED = 0.95
+LEAST_SCORE_UNPROPOSED = 0.98
 """For squares that no detector proposed, such as the middle of the picture."""
 LEAST_CONTRAST = 5.0
 """Standard deviation of a crop's grey levels, below which it shows nothing at all."""

@@ -12,9 +12,11 @@ from models.errors import BadInput
 
 RECIPES: dict[str, str] = {
     "faces": "models.training.faces",
+    "faces_score": "models.training.faces_score",
     "deepfever": "models.training.deepfever",
     "appearance": "models.training.appearance",
     "head": "models.training.head",
+    "head_actions": "models.training.head_actions",
     "smirk": "models.training.smirk",
     "fsrt": "models.training.fsrt",
     "dfc_vae": "models.training.dfc_vae",

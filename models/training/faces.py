@@ -26,7 +26,7 @@ from models.training.augment import Placement, cut, move, photograph, place
 from models.training.data import FaceSet, read_faces, split
 from models.training.loop import Batch, Budget, fit
 from models.training.negatives import mistaken, mistakes, not_a_face, things
-from models.training.ship import CLIPS, CONGRESS, LONDON, MEDIAPIPE, SFHQ, WARPED, WEBMORPH, figure, ship
+from models.training.ship import CLIPS, CONGRESS, LONDON, MEDIAPIPE, NO_FACES, SFHQ, WARPED, WEBMORPH, figure, ship
 from models.types import Image
 
 log = logging.getLogger(__name__)
@@ -247,6 +247,11 @@ def run(
 ) -> dict[str, float]:
     """Train, measure the half-precision weights on held-out people, and ship them with their card."""
     network = train(data=data, out=out, minutes=minutes, device=device, resume=resume, from_shipped=from_shipped)
+    return ship_faces(network, data)
+
+
+def ship_faces(network: FaceNet, data: Path) -> dict[str, float]:
+    """Round to half precision, measure on the held-out people of `data`, and write the weight with its card."""
     rounded = FaceNet(**{key: network.config[key] for key in ("size", "widths", "depths", "squeezed", "hidden_size")})
     rounded.load_state_dict(network.half().float().cpu().state_dict())
     finder = FaceFinder(rounded, haar(), device=torch.device("cpu"), dtype=torch.float32)
@@ -266,7 +271,7 @@ def run(
         "faces",
         title="Landmarks, blendshapes and face-or-not",
         what="Finds 478 landmarks and 52 blendshapes in a face crop and says whether it is a face at all.",
-        training_data=(SFHQ, LONDON, WEBMORPH, CONGRESS, CLIPS, WARPED, MEDIAPIPE),
+        training_data=(SFHQ, LONDON, WEBMORPH, CONGRESS, CLIPS, WARPED, NO_FACES, MEDIAPIPE),
         recipe="mien train faces --data DATA",
         figures=figures,
         limits=LIMITS,

@@ -93,7 +93,7 @@ def mistakes(faces: FaceSet, cache: Path, *, most: int = 2500, size: int = 160) 
     return found
 
 
-def things(folder: Path, cache: Path, *, scenes: int = 6000, size: int = 160) -> NDArray[np.uint8]:
+def things(folder: Path, cache: Path, *, scenes: int = 1500, size: int = 160) -> NDArray[np.uint8]:
     """Squares (M, size, size, 3) that the cascades take for a face in scenes without one; kept in `cache`.
 
     `folder` holds photos without faces, and objects cut out as pictures with transparency, which are laid on the

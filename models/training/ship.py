@@ -36,6 +36,11 @@ WARPED = TrainingData(
     licence="as the pictures they were made from",
     credit="made by `mien data warp`",
 )
+NO_FACES = TrainingData(
+    name="Desktop photos and cut-out objects without faces (430)",
+    licence="CC-BY-SA, GPL-2+ and public domain, per package",
+    credit="Debian's gnome-backgrounds, mate-backgrounds, ukui-wallpapers and tuxpaint-stamps-default",
+)
 MEDIAPIPE = TrainingData(
     name="MediaPipe Face Landmarker (teacher)", licence="Apache-2.0", credit="Google, google-ai-edge/mediapipe"
 )

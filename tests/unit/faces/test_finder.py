@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image as Pillow
 
 from models import registry
@@ -61,6 +62,13 @@ def test_what_is_no_face_gives_an_empty_list(finder, kind):
         "sky": np.linspace([90, 140, 220], [200, 220, 250], 300)[:, None].repeat(400, 1).astype(np.uint8),
     }
     assert finder.find(pictures[kind]) == []
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "moon", "page", "grass", "rocket", "logo"])
+def test_a_photo_of_something_else_has_no_face(finder, name):
+    picture = getattr(skimage.data, name)()
+    colour = picture[..., :3] if picture.ndim == 3 else np.dstack([picture] * 3)
+    assert finder.find(np.ascontiguousarray(colour)) == []
 
 
 def test_a_small_face_is_found_and_flagged(finder, photo):

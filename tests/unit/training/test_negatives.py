@@ -8,6 +8,7 @@ import pytest
 from skimage import data
 
 from models.errors import BadInput
+from models.training.faces_score import LEAST_FACES, solve
 from models.training.negatives import mistaken, things
 
 
@@ -45,3 +46,13 @@ def test_a_mistake_is_shown_differently_each_time() -> None:
     first, second = (mistaken(squares, 128, rng) for _ in range(2))
     assert first.shape == second.shape == (128, 128, 3)
     assert not np.array_equal(first, second)
+
+
+def test_the_score_is_moved_until_nearly_all_faces_pass() -> None:
+    rng = np.random.default_rng(0)
+    faces = rng.normal(1, 1, (2000, 8)).astype(np.float32)
+    others = rng.normal(-1, 1, (2000, 8)).astype(np.float32)
+    weight, bias = solve(faces, others)
+    passed = [float((part @ weight + bias >= np.log(9) - 1e-4).mean()) for part in (faces, others)]
+    assert passed[0] >= LEAST_FACES
+    assert passed[1] < 0.2
