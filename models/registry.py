@@ -94,18 +94,20 @@ def _deepfever() -> Any:
 
 def _head() -> Any:
     from models.head import load_head  # noqa: PLC0415 - torch loads when a head is first asked for
+    from models.head.actions import load_actions  # noqa: PLC0415
     from models.head.reader import HeadReader  # noqa: PLC0415
     from models.smirk_open.encoder import OpenEncoder  # noqa: PLC0415
     from models.smirk_open.reader import OpenReader  # noqa: PLC0415
 
+    actions = load_actions() if (cards.PRETRAINED / "head_actions.json").is_file() else None
     if not (cards.PRETRAINED / "smirk_open.json").is_file():
-        return HeadReader(load_head())
+        return HeadReader(load_head(), actions=actions)
     config, tensors, backend = shipped("smirk_open")
     network = OpenEncoder(**config)
     network.load_state_dict(tensors)
     device = choose_device(places().device)
     encoder = OpenReader(network, load_head(), backend=backend, device=device, dtype=precision(device))
-    return HeadReader(load_head(), encoder)
+    return HeadReader(load_head(), encoder, actions=actions)
 
 
 def _dfc_vae() -> Any:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.errors import BadInput, MissingWeights
+from models.head.actions import PointActions
 from models.head.fit import HeadFit
 from models.head.head import Head
 from models.head.parameters import HeadParameters
@@ -14,9 +18,11 @@ from models.types import Face, Image
 if TYPE_CHECKING:
     from models.smirk_open.reader import OpenReader
 
+FROM_POINTS = 0.5
+"""Share of the coefficients that the points say against those read off pixels; chosen on training people."""
 METHODS = ("fit", "encoder", "both")
 """fit: the landmark network's points and coefficients; encoder: `smirk_open` alone; both: the points, and the mean of
-the two networks' coefficients."""
+the two networks' coefficients. Where the points are used, so are the coefficients that they say by themselves."""
 BEST = "fit"
 """The method that measured best on people never trained on; docs/mesh.md has the figures."""
 
@@ -24,8 +30,15 @@ BEST = "fit"
 class HeadReader:
     """One door for the tab, the command line and the evaluation; nothing in it changes after it is made."""
 
-    def __init__(self, head: Head, encoder: OpenReader | None = None, *, method: str = BEST) -> None:
-        self.head, self._fit, self._encoder = head, HeadFit(head), encoder
+    def __init__(
+        self,
+        head: Head,
+        encoder: OpenReader | None = None,
+        *,
+        actions: PointActions | None = None,
+        method: str = BEST,
+    ) -> None:
+        self.head, self._fit, self._encoder, self._actions = head, HeadFit(head), encoder, actions
         self.method = method
         self._check(method)
 
@@ -44,12 +57,18 @@ class HeadReader:
         method = method or self.method
         self._check(method)
         if method == "fit":
-            return self._fit(face.landmarks, face.blendshapes)
+            return self._laid(face, face.blendshapes)
         assert self._encoder is not None  # said by _check
         seen = self._encoder.read(image, face)
         if method == "encoder":
             return seen
-        return self._fit(face.landmarks, (seen.expression + face.blendshapes) / 2)
+        return self._laid(face, (seen.expression + face.blendshapes) / 2)
+
+    def _laid(self, face: Face, read: NDArray[np.float32]) -> HeadParameters:
+        """Lay the head over a face's points, starting from coefficients read off pixels and off the points."""
+        if self._actions is not None:
+            read = (1 - FROM_POINTS) * read + FROM_POINTS * self._actions(face.landmarks)
+        return self._fit(face.landmarks, read)
 
     def _check(self, method: str) -> None:
         if method not in METHODS:
