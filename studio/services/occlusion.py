@@ -15,12 +15,22 @@ from numpy.typing import NDArray
 
 from models import registry
 from models.errors import BadInput, Cancelled
+from models.faces.align import crop as cut_upright
 from models.faces.align import cut
 from models.latent_ofer.occluders import KINDS, Occluded, occlude
 from models.occlusion.results import Detection, FaceCrop, Recognition, Reconstruction
-from models.types import Box, Face, Image
+from models.types import Box, Expression, Face, Image
 from studio.gpu import on_gpu
-from studio.services.expression import Step, scaled, shrink
+from studio.services.expression import (
+    PORTRAIT_SCALE,
+    PORTRAIT_SIZE,
+    SHOWN_EDGE,
+    FaceReading,
+    PhotoReading,
+    Step,
+    scaled,
+    shrink,
+)
 from studio.services.occlusion_methods import DIFFUSION, OWN
 
 KEPT_EDGE = 4000
@@ -129,6 +139,27 @@ def read_again(picture: Image, mask: Mask) -> Recognition:
     """Read a completed crop."""
     found: Recognition = registry.load("occlusion").recognise(picture, mask)
     return found
+
+
+@on_gpu
+def take_whole(image: Image) -> tuple[Face, Expression]:
+    """Take the whole picture for one face and read it, whatever the finder thinks of it."""
+    face: Face = registry.load("faces").read_whole(image)
+    return face, registry.load("deepfever").read(image, [face])[0]
+
+
+def read_as_one_face(image: Image, *, name: str) -> PhotoReading:
+    """Read a picture that one face fills, too covered to be found; where its points lie is then a guess as well."""
+    begun = time.perf_counter()
+    kept, factor = shrink(image, KEPT_EDGE)
+    face, expression = take_whole(kept)
+    placed = scaled(face, 1 / factor)
+    portrait = cut_upright(placed, image, size=PORTRAIT_SIZE, scale=PORTRAIT_SCALE).pixels
+    height, width = image.shape[:2]
+    steps = (Step("taking the picture whole", (time.perf_counter() - begun) * 1000),)
+    return PhotoReading(
+        name, shrink(image, SHOWN_EDGE)[0], width, height, (FaceReading(1, placed, expression, portrait),), steps
+    )
 
 
 def subject_of(picture: Image, face: Face, *, name: str, number: int = 1) -> Subject:

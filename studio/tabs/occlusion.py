@@ -21,6 +21,7 @@ from studio.services.occlusion_methods import DIFFUSION, is_ready, missing, offe
 from studio.services.occlusion_pictures import BRUSH, SHOWN
 from studio.services.occlusion_words import EXACT, FIND, FOUND, WAYS, WHAT_IT_IS
 from studio.tabs import occlusion_endpoints, occlusion_events
+from studio.tabs.occlusion_desk import Desk
 
 TITLE = "Occlusion"
 HEIGHT = 400
@@ -53,6 +54,7 @@ class Controls:
     draw: gr.Button
     status: Status
     empty: gr.HTML
+    whole: gr.Button
     work: gr.Column
     editor: gr.ImageEditor
     slider: gr.ImageSlider
@@ -70,7 +72,7 @@ def build(context: Context) -> Doors:
         told = "Its weights are made by `mien train mae`, `mien train svdd` and `mien train refiner`."
         gr.HTML(note("The occlusion networks are not installed", told), apply_default_css=False)
         return Doors()
-    desk = gr.State(occlusion_events.Desk(), time_to_live=1800)
+    desk = gr.State(Desk(), time_to_live=1800)
     with gr.Row(elem_classes="bench"):
         with gr.Column(elem_classes="input-side", min_width=280):
             given = _inputs()
@@ -166,6 +168,7 @@ def _others() -> None:
 def _results() -> dict[str, object]:
     status = Status(elem_id="occlusion-status")
     empty = gr.HTML(EMPTY, apply_default_css=False, elem_id="occlusion-empty")
+    whole = gr.Button("The picture is one face: take it as it is", visible=False, elem_id="occlusion-whole")
     with gr.Column(visible=False, elem_id="occlusion-work") as work:
         with gr.Row(elem_classes="stage-bench"):
             with gr.Column(min_width=280):
@@ -183,6 +186,6 @@ def _results() -> dict[str, object]:
         with gr.Accordion("What this is, and what it is not", open=False):
             gr.Markdown(WHAT_IT_IS.format(size=SIZE))
     return {
-        "status": status, "empty": empty, "work": work, "editor": editor, "slider": slider,
+        "status": status, "empty": empty, "whole": whole, "work": work, "editor": editor, "slider": slider,
         "guesses": guesses, "stages": stages, "card": card, "line": line, "saver": saver,
     }  # fmt: skip

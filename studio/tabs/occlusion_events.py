@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -24,56 +24,20 @@ from studio.services.background import Done, steps_of
 from studio.services.examples import example_picture
 from studio.services.exports import as_json
 from studio.services.expression import PhotoReading, read_photo
-from studio.services.occlusion import Effort, Filled, Mask, Subject
-from studio.services.occlusion_methods import DIFFUSION, OWN, method_called
-from studio.services.occlusion_pictures import is_same, painted_mask
-from studio.services.occlusion_words import COVER, EXACT, FIND, FOUND, NOTHING, PAINT, UNSEEN
+from studio.services.occlusion import Effort, Mask, Subject
+from studio.services.occlusion_methods import DIFFUSION, method_called
+from studio.services.occlusion_pictures import painted_mask
+from studio.services.occlusion_words import COVER, EXACT, FIND, FOUND, NO_FACE, NOTHING, PAINT, UNSEEN
 from studio.tabs import occlusion_shown as shown
-from studio.tabs.expression_photo import GPU, NO_FACE, QUICK
+from studio.tabs.expression_photo import GPU, QUICK
+from studio.tabs.occlusion_desk import SENT, Desk
 
 if TYPE_CHECKING:
     from studio.tabs.occlusion import Controls
 
 SLOW: dict[str, Any] = QUICK | {"concurrency_id": "occlusion-draw", "concurrency_limit": 1}
-SENT = 6
-"""How many masks that were sent to the painting are remembered: it answers each with what it was sent."""
 Shown = dict[Any, Any]
 """Values by component."""
-
-
-@dataclass(frozen=True, eq=False)
-class Desk:
-    """What one visitor is looking at."""
-
-    reading: PhotoReading | None = None
-    picture: Image | None = None
-    """The photo as it was given."""
-    subject: Subject | None = None
-    mask: Mask | None = None
-    sent: tuple[Mask, ...] = ()
-    radius: float = 1.0
-    """In units of the detector's own."""
-    method: str = OWN
-    filled: Filled | None = None
-    is_painting: bool = False
-
-    @property
-    def known(self) -> Subject:
-        """The face that is worked on; raises NoFaceFound when the photo is gone."""
-        if self.subject is None:
-            raise NoFaceFound("The photo is no longer here; pictures are forgotten after half an hour. Give it again.")
-        return self.subject
-
-    @property
-    def limit(self) -> float:
-        """The radius in the detector's unit."""
-        return self.known.detection.radius * self.radius
-
-    def echoes(self, painted: Mask) -> bool:
-        """Tell whether the painting only answers what it was sent, now or before its last mask."""
-        if self.mask is not None and is_same(painted, self.mask):
-            return True
-        return any(is_same(painted, old) and not is_same(old, self.sent[0]) for old in self.sent[1:])
 
 
 class Events:
@@ -84,8 +48,8 @@ class Events:
         at = parts
         self.seen: list[Any] = [at.way, at.method, at.desk]
         self.shown: list[Any] = [
-            at.zone, at.photo, at.settings, at.way, at.radius, at.palette, at.hide, at.status, at.empty, at.work,
-            at.editor, at.slider, at.guesses, at.stages, at.card, at.line, at.desk,
+            at.zone, at.photo, at.settings, at.way, at.radius, at.palette, at.hide, at.status, at.empty,
+            at.whole, at.work,            at.editor, at.slider, at.guesses, at.stages, at.card, at.line, at.desk,
         ]  # fmt: skip
 
     def wire(self) -> None:
@@ -109,6 +73,7 @@ class Events:
                 explained(self.switch), [at.method, at.desk], [at.method, at.diffusion, *self.shown], **GPU
             ),
             at.guesses.choose(explained(self.choose), [at.desk], self.shown, **GPU),
+            at.whole.click(explained(self.take_whole), self.seen, self.shown, **GPU),
         ]
         for event in quick:
             event.failure(lambda: "", None, [at.status], **QUICK)
@@ -147,6 +112,14 @@ class Events:
         after = Desk(now.reading, now.picture, subject, method=method, is_painting=way == PAINT)
         yield self._begun(after, way)
 
+    def take_whole(self, way: str, method: str, now: Desk) -> Iterator[Shown]:
+        """Take a picture in which no face was found for one face."""
+        if now.reading is None or now.picture is None:
+            raise NoFaceFound("The photo is no longer here; give it again.")
+        yield {self.parts.status: working("Taking the picture as one face")}
+        reading = service.read_as_one_face(now.picture, name=now.reading.name)
+        yield from self._looked_over(reading, now.picture, way, method)
+
     def go(self, way: str, method: str, now: Desk) -> Iterator[Shown]:
         """Change the way to a mask; what was drawn over the face is taken off."""
         at = self.parts
@@ -154,11 +127,13 @@ class Events:
         if now.subject is None:
             yield controls
             return
-        if now.subject.cover is not None and way != COVER:
-            yield controls | {at.status: working("Taking the cover off")}
-            now = replace(now, subject=service.uncovered(now.subject), mask=None, filled=None)
-        after = replace(now, is_painting=way == PAINT, radius=1.0)
-        yield self._begun(after, way) | controls | {at.radius: gr.update(visible=way == FIND, value=1)}
+        after = replace(now, is_painting=way == PAINT)
+        if now.subject.cover is None or way == COVER:  # what is shown stays until something else is asked for
+            yield controls | {at.desk: after}
+            return
+        yield controls | {at.status: working("Taking the cover off")}
+        after = replace(after, subject=service.uncovered(now.subject), radius=1.0)
+        yield self._begun(after, way)
 
     def cut(self, radius: float, now: Desk) -> Shown:
         """Cut the distance map at another radius."""
@@ -266,19 +241,25 @@ class Events:
         if not reading.faces:
             yield {
                 at.zone: folded(True), at.photo: photo_faces(reading), at.status: note("No face found", NO_FACE),
-                at.empty: gr.update(visible=True), at.work: gr.update(visible=False),
+                at.empty: "", at.whole: gr.update(visible=True), at.work: gr.update(visible=False),
                 at.settings: gr.update(visible=False), at.desk: Desk(reading, image),
             }  # fmt: skip
             return
+        yield from self._looked_over(reading, image, way, method, near=near)
+
+    def _looked_over(
+        self, reading: PhotoReading, image: Image, way: str, method: str, *, near: CarriedFace | None = None
+    ) -> Iterator[Shown]:
+        at = self.parts
         yield {
             at.zone: folded(True), at.photo: photo_faces(reading),
-            at.status: working("Looking for what hides the face"),
+            at.status: working("Looking for what hides the face"), at.whole: gr.update(visible=False),
         }  # fmt: skip
         item = reading.faces[0]
         if near is not None and near.face is not None:
             box = near.face.box
             item = max(reading.faces, key=lambda one: one.face.box.overlap(box))
-        subject = service.subject_of(image, item.face, name=name, number=item.number)
+        subject = service.subject_of(image, item.face, name=reading.name, number=item.number)
         after = Desk(reading, image, subject, method=method, is_painting=way == PAINT)
         yield self._begun(after, way) | {at.photo: photo_faces(reading, chosen=item.number)}
 
@@ -286,7 +267,7 @@ class Events:
         """Show a face with the first mask: what the detector finds."""
         at, subject = self.parts, now.known
         opened = {
-            at.zone: folded(True), at.settings: gr.update(visible=True), at.empty: gr.update(visible=False),
+            at.zone: folded(True), at.settings: gr.update(visible=True), at.empty: "",
             at.work: gr.update(visible=True), at.radius: gr.update(value=1, visible=way == FIND),
             at.palette: gr.update(value=palette_view(service.palette(subject)), visible=way == COVER),
         }  # fmt: skip

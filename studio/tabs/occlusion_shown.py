@@ -13,7 +13,7 @@ from studio.services.expression import shrink
 from studio.services.occlusion import Filled, Mask, Subject
 from studio.services.occlusion_pictures import attention_picture, distance_picture, enlarged, mask_layer
 from studio.services.occlusion_truth import truth_facts, truth_of, vector_words
-from studio.services.occlusion_words import GUESS, found_words, ran
+from studio.services.occlusion_words import GUESS, found_words, measured_words, ran
 
 ROOM = 0.5
 """Of the face's edge, shown around it where the guess is put back."""
@@ -82,6 +82,6 @@ def quiet(subject: Subject, filled: Filled | None, radius: float) -> str:
     """Return the line under the result: weights, times, how much was found."""
     found = found_words(subject.detection, radius)
     if filled is None:
-        return quiet_line(ran("", subject), found)
+        return quiet_line(ran("", subject), found, measured_words())
     spent = ", ".join(f"{step.name} {step.milliseconds:.0f} ms" for step in filled.steps)
-    return quiet_line(ran(filled.guess.method, subject), spent, found)
+    return quiet_line(ran(filled.guess.method, subject), spent, found, measured_words())

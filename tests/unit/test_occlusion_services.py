@@ -45,6 +45,7 @@ from studio.services.occlusion_truth import (
     truth_record,
     vector_words,
 )
+from studio.services.occlusion_words import measured_words
 
 CHANCE = np.random.default_rng(0)
 
@@ -136,6 +137,14 @@ def test_methods_without_files_say_where_to_get_them() -> None:
     with pytest.raises(BadInput, match="no method"):
         method_called("<script>")
     assert len({method.title for method in METHODS}) == len(METHODS)
+
+
+def test_the_page_says_what_the_cards_say() -> None:
+    known = cards.all_cards()
+    if "svdd" not in known:
+        pytest.skip("the shipped weights svdd are not there")
+    share = known["svdd"].figures["told_balanced_accuracy"].value
+    assert f"{share:.0%} of patches" in measured_words()
 
 
 def test_the_diffusion_is_asked_for_what_it_can_do() -> None:
@@ -277,7 +286,7 @@ def test_a_folder_is_unmasked_and_bad_files_are_named(masked: Subject, tmp_path:
     assert tally.without_face == ["empty.png"]
     assert len(tally.failed) == 1 and "broken.jpg" in tally.failed[0]
     assert (out / "more" / "covered" / "face_1" / "input.png").is_file()
-    rows = list(csv.DictReader((out / "expressions.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader(io.StringIO((out / "expressions.csv").read_text(encoding="utf-8"))))
     assert rows[0]["picture"] == "covered.png"
     record = json.loads((out / "expressions.json").read_text())
     assert record["summary"]["failed"] == 1 and len(record["faces"]) == 1
