@@ -11,6 +11,7 @@ import numpy as np
 from models import registry
 from models.clips import ClipFrame
 from models.errors import BadInput
+from models.faces.names import BLENDSHAPE_NAMES
 from models.films import write_film
 from models.fsrt_open.animator import Animator, Retarget, Source
 from models.fsrt_open.crop import cut_box, in_crop, static_box
@@ -23,6 +24,8 @@ GENERATED = "sfhq_t2i"
 """The source of labelled pictures that show nobody."""
 MOMENTS = (("smile", 1.5), ("surprise", 1.0), ("wink", 1.0), ("talk", 0.62), ("nod", 0.55))
 TILE = 192
+JAW, CALM = BLENDSHAPE_NAMES.index("jawOpen"), 0.15
+"""Most photos that people bring have closed mouths."""
 FILMED = ("smile", "talk")
 AT_REST = Retarget(reference=0)
 """The shelf's motions begin at rest."""
@@ -38,7 +41,7 @@ def draw_pictures(faces: Path, out: Path, *, animator: Animator | None = None, r
     sources: list[Source] = []
     for image in generated(faces / "labels.npz"):
         found = finder.find(image, most=1)
-        if not found or found[0].quality.flags or abs(found[0].pose.yaw) > 20:
+        if not found or found[0].quality.flags or abs(found[0].pose.yaw) > 20 or found[0].blendshapes[JAW] > CALM:
             continue
         crop = cut_box(image, static_box(found[0].landmarks))
         sources.append(animator.source([crop.pixels], [in_crop(found[0], crop)]))

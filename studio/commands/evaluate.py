@@ -62,6 +62,19 @@ def reenact(
     typer.echo(json.dumps(evaluate_reenact(clips, people=people, identity=identity)))
 
 
+@app.command("reenact-pictures")
+def reenact_pictures(
+    faces: Annotated[Path, typer.Option(help="labelled faces with generated ones among them")],
+    out: Annotated[Path, typer.Option("-o", help="folder for a sheet and two films")],
+) -> None:
+    """Draw generated faces that training never saw while they perform the project's own motions."""
+    from models.fsrt_open.pictures import draw_pictures
+
+    use_settings()
+    for file in draw_pictures(faces, out):
+        typer.echo(file.name)
+
+
 @app.command()
 def latent(
     faces: Annotated[Path, typer.Option(help="labelled faces, laid out as docs/training.md says")],
