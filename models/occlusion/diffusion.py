@@ -1,8 +1,8 @@
 """Filling by diffusion: several different guesses of the hidden part, each as likely as the next.
 
-What is diffused is the difference of a small crop from the autoencoder's guess. A small U-Net is told guess and mask (as
-in Palette, Saharia et al. 2022), and at each step the visible pixels, where that difference is nothing, are put back
-with the right amount of noise (RePaint, Lugmayr et al., CVPR 2022).
+What is diffused is the difference of a small crop from the autoencoder's guess. A small U-Net is told guess and mask
+(as in Palette, Saharia et al. 2022), and at each step the visible pixels, where that difference is nothing, are put
+back with the right amount of noise (RePaint, Lugmayr et al., CVPR 2022).
 """
 
 from __future__ import annotations

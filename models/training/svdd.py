@@ -39,7 +39,7 @@ HIDDEN = 0.5
 CLEAN = 0.02
 """Share up to which a patch is taken for uncovered in training; between the two it is left out there."""
 QUANTILE = 0.92
-"""Of the distances of uncovered patches on held-out faces of the calibration half: the radius."""
+"""Of the distances of uncovered patches on held-out faces of the calibration third: the radius."""
 ROUNDS = (("one_class", False, 0.1), ("told", True, 0.9))
 """Name, whether told of occluders, and share of the minutes: without being told, the distances soon collapse."""
 SVM_PATCHES = 3000
