@@ -7,6 +7,7 @@ import studio.tabs.compare as compare
 import studio.tabs.explore as explore
 import studio.tabs.expression as expression
 import studio.tabs.mesh as mesh
+import studio.tabs.occlusion as occlusion
 import studio.tabs.team as team
 
-TABS: tuple[ModuleType, ...] = (expression, explore, compare, mesh, team, about)
+TABS: tuple[ModuleType, ...] = (expression, explore, compare, occlusion, mesh, team, about)
