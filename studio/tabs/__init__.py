@@ -8,6 +8,7 @@ import studio.tabs.explore as explore
 import studio.tabs.expression as expression
 import studio.tabs.mesh as mesh
 import studio.tabs.occlusion as occlusion
+import studio.tabs.reenact as reenact
 import studio.tabs.team as team
 
-TABS: tuple[ModuleType, ...] = (expression, explore, compare, occlusion, mesh, team, about)
+TABS: tuple[ModuleType, ...] = (expression, explore, compare, occlusion, mesh, reenact, team, about)
