@@ -31,6 +31,8 @@ from models.types import Crop
 
 log = logging.getLogger(__name__)
 
+FRESH = 100
+"""Readings of training people that only the scale of the corrections is fitted on."""
 MOST_HIDDEN = 0.8
 """Share of touched patches above which an occluder is drawn anew: too little would be left to complete it from."""
 LIMITS = (
@@ -155,6 +157,17 @@ def measure(reading: nn.Module, held: Readings) -> dict[str, float]:
     return figures
 
 
+@torch.no_grad()
+def calibrate(network: LatentExpression, fresh: Readings) -> float:
+    """Scale the corrections so that squared errors on readings never learned from are least; returns the scale."""
+    said = network(fresh.latents, fresh.hidden, fresh.features, fresh.vector)
+    change, wanted = said - fresh.vector, fresh.truth - fresh.vector
+    scale = max(float((change * wanted).sum() / change.square().sum().clamp(min=1e-9)), 0.0)
+    network.change.weight.mul_(scale)
+    network.change.bias.mul_(scale)
+    return scale
+
+
 def train(
     reader: OcclusionReader, readings: Readings, held: Readings, *, out: Path, minutes: float, resume: bool
 ) -> LatentExpression:
@@ -187,7 +200,9 @@ def run(
     readings = draw(reader, training, count=count, seed=1)
     log.info("%d readings made", count)
     unseen = draw_held(reader, held, seed=1)
-    network = train(reader, readings, unseen, out=out, minutes=minutes, resume=resume).half().float().eval()
+    network = train(reader, readings, unseen, out=out, minutes=minutes, resume=resume).eval()
+    log.info("corrections are scaled by %.3f", calibrate(network, draw(reader, training, count=FRESH, seed=2)))
+    network = network.half().float()
     figures = measure(Reading(network, reader.networks.expression), unseen)
     ship_ofer(network, figures, len(unseen.vector))
     return figures
