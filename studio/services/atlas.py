@@ -109,7 +109,7 @@ def save_atlas(
     if not (folder / "atlas.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "ids.npy", ids)
-        np.save(folder / "vectors.npy", vectors.astype(np.float32))
+        np.save(folder / "vectors.npy", vectors.astype(np.float32, copy=False))
         np.save(folder / "lengths.npy", np.einsum("ij,ij->i", vectors, vectors, dtype=np.float32))
         np.save(folder / "galleries.npy", gallery_of.astype(np.int64))
         about = {"format": FORMAT, "backend": backend, "galleries": galleries}
