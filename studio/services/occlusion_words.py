@@ -28,10 +28,15 @@ picture.
 - Several guesses of the diffusion show where the photo does not tell.
 """
 MEASURED = (
-    ("svdd", "told_balanced_accuracy", "detector right in {:.0%} of patches (balanced, covers never trained on)"),
-    ("refiner", "hole_psnr", "hidden part {:.1f} dB"),
+    (
+        "svdd",
+        "told_balanced_accuracy",
+        100,
+        "detector right in {:.0f} % of patches (balanced, covers never trained on)",
+    ),
+    ("refiner", "hole_psnr", 1, "hidden part {:.1f} dB"),
 )
-"""Card, figure, and what to say of it."""
+"""Card, figure, what to multiply it by, and what to say of it."""
 NO_FACE = (
     "Faces were looked for from 40 pixels up. One that is covered by half or more may be missed: try a photo that "
     "shows more of it. Where one face fills the whole picture, it can be taken as it is."
@@ -62,10 +67,10 @@ def ran(method: str, subject: Subject) -> str:
 def measured_words() -> str:
     """Say how good detector and guess measured on people never trained on, as their cards say; empty without them."""
     cards, said = all_cards(), []
-    for name, figure, words in MEASURED:
+    for name, figure, times, words in MEASURED:
         found = cards[name].figures.get(figure) if name in cards else None
         if found is not None:
-            said.append(words.format(found.value))
+            said.append(words.format(found.value * times))
     return f"measured on unseen people: {', '.join(said)}" if said else ""
 
 

@@ -144,7 +144,7 @@ def test_the_page_says_what_the_cards_say() -> None:
     if "svdd" not in known:
         pytest.skip("the shipped weights svdd are not there")
     share = known["svdd"].figures["told_balanced_accuracy"].value
-    assert f"{share:.0%} of patches" in measured_words()
+    assert f"{share * 100:.0f} % of patches" in measured_words()
 
 
 def test_the_diffusion_is_asked_for_what_it_can_do() -> None:
