@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from models.smirk_open.reader import OpenReader
 
 FROM_POINTS = 0.5
-"""Share of the coefficients that the points say against those read off pixels; docs/mesh.md says on whom it was chosen."""
+"""Share of the coefficients that the points say; the rest is read off pixels. docs/mesh.md says how it was chosen."""
 METHODS = ("fit", "encoder", "both")
 """fit: the landmark network's points and coefficients; encoder: `smirk_open` alone; both: the points, and the mean of
 the two networks' coefficients. Where the points are used, so are the coefficients that they say by themselves."""
