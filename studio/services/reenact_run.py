@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ class Reel:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()
+        weakref.finalize(self, self._file.close)
         self._places: list[tuple[float, int, int]] = []
 
     def __len__(self) -> int:

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image as Pillow
 from typer.testing import CliRunner
 
+from models import registry
 from models.clips import ClipFrame, frames
 from models.errors import BadClip, BadInput, MissingWeights, NoFaceFound
 from models.films import write_film, write_gif
@@ -419,7 +420,11 @@ def test_an_edit_becomes_a_film_there_and_back(performer: Performer) -> None:
     assert files["still"].content[1:4] == b"PNG" and files["motion"].content[:2] == b"PK"
 
 
-def test_the_command_writes_a_film(performer: Performer, faces: list[Image], tmp_path: Path) -> None:
+def test_the_command_writes_a_film(
+    performer: Performer, faces: list[Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_chosen", [registry.places()])  # the command says anew where networks run
+    registry.load.cache_clear()
     source, out = tmp_path / "source.png", tmp_path / "out.png"
     Pillow.fromarray(faces[0]).save(source)
     done = CliRunner().invoke(app, ["reenact", str(source), "wink", "-o", str(out), "--crop"])
