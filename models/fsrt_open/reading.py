@@ -37,16 +37,14 @@ class Follower:
 
     def __init__(self, finder: FaceFinder) -> None:
         self._finder = finder
-        self._last: Box | None = None
+        self._last: Face | None = None
         self._missed = 0
 
     def __call__(self, image: Image) -> Face | None:
         """The face, or None: after it was lost, whole frames are searched now and then."""
         if self._last is not None:
-            near = [
-                face for face in self._finder.landmark(image, [self._last]) if face.box.overlap(self._last) > STEADY
-            ]
-            if near:
+            near = self._finder.follow(image, [self._last])
+            if near and near[0].box.overlap(self._last.box) > STEADY:
                 return self._found(near[0])
         elif self._missed > PATIENCE and self._missed % SEARCH_EVERY:
             self._missed += 1
@@ -59,7 +57,7 @@ class Follower:
         return self._found(max(faces, key=lambda face: face.box.width * face.box.height))
 
     def _found(self, face: Face) -> Face:
-        self._last, self._missed = face.box, 0
+        self._last, self._missed = face, 0
         return face
 
 

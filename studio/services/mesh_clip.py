@@ -93,7 +93,7 @@ def find_heads(images: list[Image], followed: Face | None) -> list[tuple[Face | 
     finder, reader = registry.load("faces"), registry.load("head")
     answers: list[tuple[Face | None, HeadParameters | None, int]] = []
     for image in images:
-        near = finder.landmark(image, [followed.box]) if followed is not None else []
+        near = finder.follow(image, [followed]) if followed is not None else []
         faces = near or finder.find(image)
         face = follow(faces, followed)
         followed = face or followed

@@ -110,7 +110,7 @@ def follow_faces(images: list[Image], followed: Face | None) -> list[Face | None
     finder = registry.load("faces")
     answers: list[Face | None] = []
     for image in images:
-        near = finder.landmark(image, [followed.box]) if followed is not None else []
+        near = finder.follow(image, [followed]) if followed is not None else []
         face = follow(near or finder.find(image, most=3), followed)
         followed = face or followed
         answers.append(face)

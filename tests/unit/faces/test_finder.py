@@ -103,3 +103,15 @@ def test_the_mirror_image_mirrors_the_reading(finder, photo):
 def test_grey_levels_alone_are_refused(finder, photo):
     with pytest.raises(ValueError, match="RGB uint8"):
         finder.find(photo[..., 0])
+
+
+def test_a_face_is_followed_while_it_moves_and_lost_when_it_is_gone(finder, photo):
+    face = finder.find(photo)[0]
+    shift = 12
+    moved_photo = np.ascontiguousarray(np.roll(photo, shift, axis=1))
+    followed = finder.follow(moved_photo, [face])[0]
+    eyes = np.linalg.norm(face.landmarks[IRIS_RIGHT, :2] - face.landmarks[IRIS_LEFT, :2])
+    off = np.linalg.norm(followed.landmarks[:, :2] - face.landmarks[:, :2] - [shift, 0], axis=1).mean()
+    assert off < 0.05 * eyes
+    assert finder.follow(np.full_like(photo, 128), [face]) == []
+    assert finder.follow(photo, []) == []
