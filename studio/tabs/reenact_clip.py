@@ -36,7 +36,7 @@ from studio.tabs.expression_photo import GPU, QUICK
 from studio.tabs.reenact_source import SourcePanel, build_panel
 
 EMPTY = (
-    '<div class="empty"><h2>One face performs another\'s motion</h2><p>Give a face at the left, and something that '
+    '<div class="empty"><h2>One face performs another\'s motion</h2><p>Give a face, and something that '
     "moves it: a clip, a recording, a photo, or a motion from the shelf.</p></div>"
 )
 MODES = {"Relative: by how much it moves": "relative", "Absolute: exactly as it is": "absolute"}
