@@ -123,10 +123,18 @@ def test_what_is_painted_is_guessed(visitors: Visitors, one_face: Path) -> None:
     page.wait_for_function(
         "old => document.querySelector(\"#occlusion-stages img[alt^='Pasted']\")?.src !== old", arg=before
     )
+    for _ in range(30):  # without a graphics card the editor hands its strokes over late
+        if mouth_is_hidden(page):
+            return
+        page.wait_for_timeout(2000)
+    pytest.fail("what was painted over the mouth, which no sunglasses hide, is not in the mask")
+
+
+def mouth_is_hidden(page: Any) -> bool:
     with zipfile.ZipFile(io.BytesIO(saved(page, "stages"))) as archive:
         mask = np.asarray(Pillow.open(io.BytesIO(archive.read("mask.png"))))[..., 0]
     edge = len(mask)
-    assert mask[int(edge * 0.6) :, edge // 3 : edge * 2 // 3].any()  # the mouth, which no sunglasses hide
+    return bool(mask[int(edge * 0.6) :, edge // 3 : edge * 2 // 3].any())
 
 
 def test_another_method_guesses_otherwise_and_the_rest_say_what_they_need(visitors: Visitors, one_face: Path) -> None:
