@@ -8,8 +8,6 @@ metres about the mean head's origin, in the same axes. No network and no picture
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -25,6 +23,7 @@ from models.errors import BadInput, NoFaceFound
 from models.faces.pose import align_to
 from models.head.head import load_head
 from models.head.parameters import TO_PICTURE
+from models.motion_files import read_arrays
 from models.types import BLENDSHAPES, LANDMARKS
 
 Floats = NDArray[np.float32]
@@ -212,7 +211,7 @@ class Motion:
     @classmethod
     def load(cls, path: Path) -> Motion:
         """Read a file written by `save`; raises BadInput for anything else."""
-        entries = _read_entries(path)
+        entries = read_arrays(path, most_bytes=MAX_FILE_BYTES)
         try:
             if str(entries["kind"]) != FILE_KIND:
                 raise BadInput(f"{path.name} is not a motion of Mien's own networks")
@@ -227,17 +226,6 @@ class Motion:
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise BadInput(f"{path.name} is not a complete motion file: {error}") from error
-
-
-def _read_entries(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_FILE_BYTES:
-                raise BadInput(f"{path.name} unpacks to more than {MAX_FILE_BYTES // 2**20} MB; cut the clip shorter")
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise BadInput(f"{path.name} is not a motion file: {error}") from error
 
 
 def best_reference(motion: Motion, source: Drive) -> int:

@@ -7,8 +7,6 @@ keypoints and expression.
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +18,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import ConvexHull, QhullError
 
 from models.errors import BadInput, NoFaceFound
+from models.motion_files import read_arrays
 
 KEYPOINTS = 10
 EXPRESSION_CHANNELS = 256
@@ -72,7 +71,7 @@ class Motion:
     @classmethod
     def load(cls, path: Path) -> Motion:
         """Read a file written by `save`; raises BadInput for anything else."""
-        entries = _read_entries(path)
+        entries = read_arrays(path, most_bytes=MAX_FILE_BYTES)
         try:
             kind, version = str(entries["kind"]), int(entries["version"])
             if kind != FILE_KIND:
@@ -86,17 +85,6 @@ class Motion:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BadInput(f"{path.name} is not a complete motion file: {error}") from error
-
-
-def _read_entries(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_FILE_BYTES:
-                raise BadInput(f"{path.name} unpacks to more than {MAX_FILE_BYTES // 2**20} MB; cut the clip shorter")
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise BadInput(f"{path.name} is not a motion file: {error}") from error
 
 
 @dataclass(frozen=True)

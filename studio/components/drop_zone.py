@@ -70,3 +70,16 @@ def folded(is_folded: bool) -> dict[str, Any]:
     """Return the update that empties the zone and folds it to a button, or opens it again."""
     update: dict[str, Any] = gr.update(value=None, elem_classes=["drop", "folded"] if is_folded else ["drop"])
     return update
+
+
+def photo_zone(elem_id: str) -> DropZone:
+    """Where a visitor gives one photo, or takes one with the camera."""
+    return DropZone(
+        title="Drop a photo, or choose one",
+        hint="JPEG, PNG, WebP, AVIF or HEIC, up to 50 megapixels. You can also paste.",
+        types=PHOTO_TYPES,
+        again="Another photo",
+        camera=True,
+        elem_classes="drop",
+        elem_id=elem_id,
+    )

@@ -12,7 +12,7 @@ from models.errors import MienError, NoFaceFound
 from models.images import read_image
 from models.types import Image
 from studio.components.doors import CarriedFace, Doors, Inlet, Outlet
-from studio.components.drop_zone import PHOTO_TYPES, DropZone, Upload, folded
+from studio.components.drop_zone import DropZone, Upload, folded, photo_zone
 from studio.components.examples import Examples
 from studio.components.face_card import FaceCard, Other, face_card
 from studio.components.photo_faces import PhotoFaces, photo_faces
@@ -73,15 +73,7 @@ def build(context: Context, modes: gr.Tabs) -> Doors:
     desk = gr.State(Desk(), time_to_live=1800)
     with gr.Row(elem_classes="bench"):
         with gr.Column(elem_classes="input-side", min_width=280):
-            zone = DropZone(
-                title="Drop a photo, or choose one",
-                hint="JPEG, PNG, WebP, AVIF or HEIC, up to 50 megapixels. You can also paste.",
-                types=PHOTO_TYPES,
-                again="Another photo",
-                camera=True,
-                elem_classes="drop",
-                elem_id="photo-zone",
-            )
+            zone = photo_zone("photo-zone")
             photo = PhotoFaces(elem_id="photo-faces")
             samples = Examples(examples, elem_id="photo-examples", elem_classes="when-empty")
         with gr.Column(elem_classes="result-side", min_width=320):

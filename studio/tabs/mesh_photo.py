@@ -12,7 +12,7 @@ from models.errors import MienError, NoFaceFound
 from models.images import read_image
 from models.types import Image
 from studio.components.doors import CarriedFace, Doors, Inlet
-from studio.components.drop_zone import PHOTO_TYPES, DropZone, Upload, folded
+from studio.components.drop_zone import PHOTO_TYPES, DropZone, Upload, folded, photo_zone
 from studio.components.examples import Examples
 from studio.components.mesh_viewer import MeshViewer, handed_over
 from studio.components.photo_faces import PhotoFaces, photo_faces
@@ -86,15 +86,7 @@ def build(context: Context) -> Doors:
     desk = gr.State(Desk(), time_to_live=1800)
     with gr.Row(elem_classes="bench"):
         with gr.Column(elem_classes="input-side", min_width=280):
-            zone = DropZone(
-                title="Drop a photo, or choose one",
-                hint="JPEG, PNG, WebP, AVIF or HEIC, up to 50 megapixels. You can also paste.",
-                types=PHOTO_TYPES,
-                again="Another photo",
-                camera=True,
-                elem_classes="drop",
-                elem_id="mesh-zone",
-            )
+            zone = photo_zone("mesh-zone")
             photo = PhotoFaces(elem_id="mesh-faces")
             offered = [OPEN, *([ENCODER] if has_encoder() else []), *([NAME] if is_here() else [])]
             system = gr.Radio(

@@ -8,7 +8,7 @@ import gradio as gr
 
 from models.occlusion.align import SIZE
 from studio.components.doors import Doors, Inlet, Outlet
-from studio.components.drop_zone import PHOTO_TYPES, DropZone
+from studio.components.drop_zone import DropZone, photo_zone
 from studio.components.examples import Examples
 from studio.components.occlusion_view import OcclusionView
 from studio.components.photo_faces import PhotoFaces
@@ -89,15 +89,7 @@ def build(context: Context) -> Doors:
 
 
 def _inputs() -> dict[str, object]:
-    zone = DropZone(
-        title="Drop a photo, or choose one",
-        hint="JPEG, PNG, WebP, AVIF or HEIC, up to 50 megapixels. You can also paste.",
-        types=PHOTO_TYPES,
-        again="Another photo",
-        camera=True,
-        elem_classes="drop",
-        elem_id="occlusion-zone",
-    )
+    zone = photo_zone("occlusion-zone")
     photo = PhotoFaces(elem_id="occlusion-faces")
     samples = Examples(examples, elem_id="occlusion-examples", elem_classes="when-empty")
     with gr.Column(visible=False, elem_id="occlusion-settings") as settings:

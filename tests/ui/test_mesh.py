@@ -18,6 +18,7 @@ from PIL import Image as Pillow
 from studio.components.mesh_viewer import MeshViewer
 from studio.services.mesh_scene import head_data
 from tests.ui.conftest import Visitors
+from tests.ui.test_page import open_tab
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio and Starlette warn about each other's future
 VIEWER = "document.querySelector('.mesh-viewer')"
@@ -25,11 +26,7 @@ VIEWER = "document.querySelector('.mesh-viewer')"
 
 def opened(visitors: Visitors, **size: int) -> Any:
     page = visitors.open(**size)
-    if page.is_visible("[role=tab]:text-is('Mesh')"):
-        page.click("[role=tab]:text-is('Mesh')")
-    else:  # on a phone the last tabs lie in a menu
-        page.click(".overflow-menu > button >> visible=true")
-        page.click(".overflow-dropdown button:text-is('Mesh') >> visible=true")
+    open_tab(page, "Mesh")
     page.wait_for_selector("#mesh-zone .drop-zone")
     return page
 

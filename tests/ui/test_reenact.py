@@ -19,6 +19,7 @@ from models import cards
 from models.clips import open_clip
 from studio.services.reenact_gallery import calm_faces
 from tests.ui.conftest import Visitors
+from tests.ui.test_page import open_tab
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Gradio and Starlette warn about each other's future
@@ -58,11 +59,7 @@ def made_face(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(visitors: Visitors, **size: int) -> Any:
     page = visitors.open(**size)
     page.set_default_timeout(LONG)
-    if page.is_visible("[role=tab]:text-is('Reenact')"):
-        page.click("[role=tab]:text-is('Reenact')")
-    else:  # on a phone the last tabs lie in a menu
-        page.click(".overflow-menu > button >> visible=true")
-        page.click(".overflow-dropdown button:text-is('Reenact') >> visible=true")
+    open_tab(page, "Reenact")
     page.wait_for_selector("#reenact-zone .drop-zone")
     return page
 
