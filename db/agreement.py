@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2, chisquare
+from scipy.special import chdtrc
 
 from db.ballots import GRID, PAIRS, PURPOSE_NAMES, Ballots, Column
 
@@ -150,8 +150,8 @@ def position_chance(used: dict[str, NDArray[np.float64]]) -> float | None:
     enough = [counts for counts in used.values() if counts.sum() >= LEAST_FOR_POSITION]
     if not enough:
         return None
-    total = sum(float(chisquare(counts).statistic) for counts in enough)
-    return float(chi2.sf(total, sum(len(counts) - 1 for counts in enough)))
+    total = sum(float(((counts - counts.mean()) ** 2 / counts.mean()).sum()) for counts in enough)
+    return float(chdtrc(sum(len(counts) - 1 for counts in enough), total))
 
 
 def people(ballots: Ballots) -> list[Person]:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import savgol_filter
 from scipy.spatial.transform import Rotation
 
 from models.errors import BadInput, NoFaceFound
@@ -308,6 +307,8 @@ def smoothed(motion: Motion, seconds: float) -> Motion:
 
     0.15 calms a webcam; above 0.4 blinks and words get lost.
     """
+    from scipy.signal import savgol_filter  # noqa: PLC0415 - it takes a second to load
+
     if seconds < 0:
         raise BadInput(f"smoothing must be 0 or more seconds, got {seconds}")
     window = 2 * int(seconds * motion.fps / 2) + 1

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 Floats = NDArray[np.float64]
 PAIRS = ((1, 2), (0, 2), (0, 1))
@@ -85,6 +84,8 @@ def credits(vectors: NDArray[np.float32], comparisons: Comparisons) -> Floats:
 
 def accuracy(credit: Floats, places: NDArray[np.int64], *, seed: int = 0) -> Accuracy:
     """Return the accuracy of credits (n,) with both intervals; 0 of 0 triplets spans everything."""
+    from scipy.stats import binomtest  # noqa: PLC0415 - it takes a second to load
+
     count = len(credit)
     if not count:
         return Accuracy(0.0, 0, (0.0, 1.0), (0.0, 1.0))

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import savgol_filter
 from scipy.spatial.transform import Rotation
 
 from models.errors import BadInput
@@ -82,6 +81,8 @@ def _share(cutoff_hz: NDArray[np.float64] | float, step: float) -> NDArray[np.fl
 
 def savitzky_golay(rows: NDArray[np.float64], times_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Fit a parabola around each of (n, d) rows; looks ahead as well as back, so nothing lags."""
+    from scipy.signal import savgol_filter  # noqa: PLC0415 - it takes a second to load
+
     step = max(float(np.median(np.diff(times_s))), 1e-3)
     window = max(round(WINDOW_S / step) // 2 * 2 + 1, ORDER + 3)
     if len(rows) < window:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import find_peaks
 
 from models import registry
 from models.clips import ClipFrame, frames, open_clip
@@ -174,6 +173,8 @@ def expressiveness(reading: ClipReading) -> NDArray[np.float64]:
 
 def key_moments(reading: ClipReading) -> list[Moment]:
     """Return the calmest frame and up to five peaks of expressiveness, in order of time."""
+    from scipy.signal import find_peaks  # noqa: PLC0415 - it takes a second to load
+
     away = expressiveness(reading)
     if len(away) < 3:
         return []
