@@ -87,11 +87,8 @@ class EvaluationFace(Base):
     """A face kept out of training: the only ones that evaluation questions show."""
 
     __tablename__ = "evaluation_face"
-    __table_args__ = (CheckConstraint("part IN ('decide', 'report')", name="part_known"),)
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
     face_id: Mapped[int] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"), primary_key=True)
-    part: Mapped[str] = mapped_column(String(20), server_default="report")
-    """Questions about one part decide whether a model is put into use; figures are reported on the other."""
 
 
 class ModelRun(Base):

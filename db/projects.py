@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Connection, func, literal_column, select, update
@@ -22,21 +22,15 @@ LEASED = Assignment.state == literal_column("'leased'")
 class Projects(Connected):
     """The part of the store that keeps what shall be asked."""
 
-    def add_project(
-        self, project: NewProject, *, evaluation_faces: Mapping[int, str] | Iterable[int] = ()
-    ) -> ProjectRow:
-        """Add a project and the faces it keeps out of training, with the part of each where they are in two parts.
-
-        Raises AlreadyThere when the name is taken.
-        """
-        parts = evaluation_faces if isinstance(evaluation_faces, Mapping) else dict.fromkeys(evaluation_faces, "report")
+    def add_project(self, project: NewProject, *, evaluation_faces: Iterable[int] = ()) -> ProjectRow:
+        """Add a project and the faces it keeps out of training; raises AlreadyThere when the name is taken."""
         values = asdict(project) | {"state": "open", "created_ms": now_ms()}
         with self._write() as connection:
             insert = self._insert(Project).values(values).on_conflict_do_nothing().returning(Project.id)
             new = connection.scalar(insert)
             if new is None:
                 raise AlreadyThere(f"there is a project called {project.name!r}")
-            rows = [{"project_id": new, "face_id": int(face_id), "part": part} for face_id, part in parts.items()]
+            rows = [{"project_id": new, "face_id": int(face_id)} for face_id in evaluation_faces]
             if rows:
                 connection.execute(self._insert(EvaluationFace).on_conflict_do_nothing(), rows)
         return self.project(project.name)
@@ -61,11 +55,9 @@ class Projects(Connected):
         with self._write() as connection:
             connection.execute(update(Project).where(Project.id == project_id).values(state=state))
 
-    def evaluation_faces(self, project_id: int, *, part: str | None = None) -> set[int]:
-        """Return the faces kept out of training, or those of them that `decide`, or on which figures `report`."""
+    def evaluation_faces(self, project_id: int) -> set[int]:
+        """Return the faces kept out of training."""
         query = select(EvaluationFace.face_id).where(EvaluationFace.project_id == project_id)
-        if part is not None:
-            query = query.where(EvaluationFace.part == part)
         with self._read() as connection:
             return {int(face_id) for face_id in connection.scalars(query)}
 
@@ -84,6 +76,7 @@ class Projects(Connected):
             }
             for triplet in triplets
         ]  # fmt: skip
+        rows.sort(key=lambda row: str(row["key"]))  # in any other order, two processes could wait for each other
         if not rows:
             return 0
         count = select(func.count()).select_from(Triplet).where(Triplet.project_id == project_id)

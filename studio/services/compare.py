@@ -36,8 +36,7 @@ LOW_WATER, BATCH = 200, 600
 EVALUATION_TRIPLETS = 400
 SHOWN_SIZE = 512
 PICTURES_KEPT = 1024
-PARTS = ("decide", "report")
-LEAST_IN_PART = 7
+LEAST_KEPT_OUT = 9
 AT_ONCE = {"random": 1.0}
 """What somebody who waits is given: drawn in a moment."""
 LOOK_AHEAD = 0.05
@@ -81,15 +80,13 @@ def start_project(store: Store, project: NewProject, *, seed: int = 0) -> Projec
     rng = np.random.default_rng(seed)
     if project.question == NewProject.question:
         project = replace(project, question=QUESTIONS[project.mode])
-    parts = _held_out(store, pool, project, rng)
-    made = store.add_project(project, evaluation_faces=parts)
-    for part in PARTS:
-        faces = {face for face, name in parts.items() if name == part}
-        asked = random_triplets(pool.only(faces), EVALUATION_TRIPLETS // len(PARTS), rng=rng)
-        # In every mode models are judged by odd-one-out questions: figures of projects can be compared.
-        wanted = made.evaluation_overlap
-        store.add_triplets(made.id, [replace(one, purpose="evaluation", wanted=wanted) for one in asked])
-    _add_gold(store, made, pool.only(set(pool.ids.tolist()) - set(parts)), rng)
+    kept_out = _held_out(store, pool, project, rng)
+    made = store.add_project(project, evaluation_faces=kept_out)
+    asked = random_triplets(pool.only(kept_out), EVALUATION_TRIPLETS, rng=rng)
+    # In every mode models are judged by odd-one-out questions: figures of projects can be compared.
+    wanted = made.evaluation_overlap
+    store.add_triplets(made.id, [replace(one, purpose="evaluation", wanted=wanted) for one in asked])
+    _add_gold(store, made, pool.only(set(pool.ids.tolist()) - kept_out), rng)
     refill(store, made, seed=seed + 1)
     return made
 
@@ -281,25 +278,21 @@ def _pool(store: Store, gallery_id: int, backend: str) -> Pool:
     return make_pool(store.faces(gallery_id, with_picture=True), ids, vectors)
 
 
-def _held_out(store: Store, pool: Pool, project: NewProject, rng: np.random.Generator) -> dict[int, str]:
-    """Choose evaluation faces, about the asked share of all, and the part of each; identities stay together.
-
-    One part decides whether a model is put into use, the other says how good it is: a figure that also decided
-    would flatter.
-    """
+def _held_out(store: Store, pool: Pool, project: NewProject, rng: np.random.Generator) -> set[int]:
+    """Choose evaluation faces, about the asked share of all; identities stay together."""
     rows = store.faces_by_id(pool.ids.tolist())
     people: dict[str, list[int]] = {}
     for face_id, face in rows.items():
         people.setdefault(_person(face), []).append(face_id)
     names = sorted(people)
     rng.shuffle(names)
-    chosen: dict[str, list[int]] = {part: [] for part in PARTS}
+    enough = max(project.evaluation_share * len(rows), min(LEAST_KEPT_OUT, len(rows) / 2))
+    chosen: set[int] = set()
     for name in names:
-        part = min(PARTS, key=lambda one: len(chosen[one]))
-        if len(chosen[part]) >= max(project.evaluation_share * len(rows) / len(PARTS), LEAST_IN_PART):
+        if len(chosen) >= enough:
             break
-        chosen[part] += people[name]
-    return {face_id: part for part, faces in chosen.items() for face_id in faces}
+        chosen.update(people[name])
+    return chosen
 
 
 def _person(face: FaceRow) -> str:

@@ -25,7 +25,6 @@ Vectors = NDArray[np.float32]
 SURE, SURE_OVER_FACES = 0.95, 0.8
 """Share of paired resamples, of triplets and of faces, in which a new model must beat the one in use to replace it."""
 LEARNING_PARTS = (1 / 8, 1 / 4, 1 / 2)
-PARTS = ("decide", "report")
 DECIDED_TO = "decided_to"
 """Hyperparameter: the newest decision of an admin that a run saw; runs from before there was such a thing saw none."""
 KIND_WORDS = ("one_class", "two_class", "three_class")
@@ -38,10 +37,8 @@ class Lesson:
     face_ids: list[int]
     vectors: Vectors
     training: Comparisons
-    deciding: Comparisons
-    """Evaluation questions that decide whether a model is put into use."""
     evaluation: Comparisons
-    """Those on which its figures are reported; about other faces, unless the project is older than the two parts."""
+    """Evaluation questions: they decide whether a model is put into use, and its figures are reported on them."""
     ballots: Ballots
     """The answers to evaluation questions, one by one."""
 
@@ -60,21 +57,14 @@ def collect(store: Store, project: ProjectRow, *, cutoff: int | None = None, dec
     asked_to_judge = chosen.purpose == PURPOSE_NAMES.index("evaluation")
     training = chosen.where((chosen.purpose == PURPOSE_NAMES.index("train")) & ~held_out.any(1))
     judged = chosen.where(asked_to_judge & held_out.all(1) & (chosen.mode == 0))
-    deciding, reported = (_within(judged, store.evaluation_faces(project.id, part=part)) for part in PARTS)
     place = {face_id: number for number, face_id in enumerate(face_ids)}
-    deciding = deciding if len(deciding) else reported
     return Lesson(
         face_ids,
         vectors,
         comparisons(training, place),
-        comparisons(deciding, place),
-        comparisons(reported, place),
+        comparisons(judged, place),
         judged,
     )
-
-
-def _within(ballots: Ballots, faces: set[int]) -> Ballots:
-    return ballots.where(_all_among(ballots, list(faces)))
 
 
 def _all_among(ballots: Ballots, faces: list[int]) -> NDArray[np.bool_]:
@@ -196,8 +186,8 @@ def _fit_and_judge(
     if found is None:
         return metrics | {"reason": "no head predicts held-out answers better than the vectors in use"}, None
     tuned = found.head.apply_to(lesson.vectors)
-    ours, theirs = (triplets.credits(vectors, lesson.deciding) for vectors in (tuned, base_vectors))
-    better, over_faces = triplets.chance_of_better(ours, theirs, lesson.deciding.places, seed=seed)
+    ours, theirs = (triplets.credits(vectors, lesson.evaluation) for vectors in (tuned, base_vectors))
+    better, over_faces = triplets.chance_of_better(ours, theirs, lesson.evaluation.places, seed=seed)
     config = {name: found.head.config[name] for name in ("dimension", "kind", "block")}
     return metrics | {
         "tuned": judge(lesson, tuned, temperature=found.temperature),

@@ -136,7 +136,7 @@ def many_seeds(pool: Pool, seeds: int, amounts: list[int], consistent: float) ->
         rng = np.random.default_rng((seed, 11))
         kept_out = rng.choice(pool.ids, KEPT_OUT, replace=False)
         training = pool.only(set(pool.ids.tolist()) - set(kept_out.tolist()))
-        deciding = said(crowd, questions(kept_out[: KEPT_OUT // 2], 200, rng), VOTES, rng)
+        deciding = said(crowd, questions(kept_out, 400, rng), VOTES, rng)
         for amount in amounts:
             asked = [one.faces for one in samplers.random_triplets(training, amount, rng=np.random.default_rng(seed))]
             found = fit(pool.vectors, said(crowd, np.array(asked), 1, rng), plan=Plan(seed=seed))
@@ -152,12 +152,13 @@ def many_seeds(pool: Pool, seeds: int, amounts: list[int], consistent: float) ->
 
 
 def promotions(pool: Pool, seeds: int, repeats: int, sizes: list[tuple[int, int]]) -> dict[str, Any]:
-    """Return by (faces, questions) and by true gain how often the rule puts a model into use.
+    """Return by (faces, questions) and by true gain how often the rule puts a model into use, and how it flatters.
 
     Models are the untouched vectors and heads drawn at random; their gain is known over all faces of the gallery. Each
-    time other faces and questions decide.
+    time other faces and questions decide. `flattered` is how much larger the gain on the deciding questions is where
+    the rule said yes than it is on average, in accuracy.
     """
-    decided: dict[str, dict[str, list[bool]]] = {}
+    decided: dict[str, dict[str, list[tuple[bool, float]]]] = {}
     for seed in range(seeds):
         crowd = Crowd(pool.ids.tolist(), pool.vectors, seed=seed)
         rng = np.random.default_rng((seed, 7))
@@ -176,13 +177,16 @@ def promotions(pool: Pool, seeds: int, repeats: int, sizes: list[tuple[int, int]
                     ours, theirs = (triplets.credits(models[one], judged) for one in (new, old))
                     better, over_faces = triplets.chance_of_better(ours, theirs, shown)
                     verdict = finetuning.surely_better({"better": better, "better_over_faces": over_faces})
-                    decided.setdefault(f"{faces} faces, {count} questions", {}).setdefault(name, []).append(verdict)
-    return {
-        size: {
-            name: {"put into use": round(float(np.mean(values)), 3), "of": len(values)} for name, values in by.items()
-        }
-        for size, by in decided.items()
-    }
+                    gained = float((ours - theirs).mean())
+                    size = decided.setdefault(f"{faces} faces, {count} questions", {})
+                    size.setdefault(name, []).append((verdict, gained))
+    return {size: {name: _rates(values) for name, values in by.items()} for size, by in decided.items()}
+
+
+def _rates(values: list[tuple[bool, float]]) -> dict[str, float | None]:
+    used = [gained for verdict, gained in values if verdict]
+    flattered = round(float(np.mean(used) - np.mean([gained for _, gained in values])), 4) if used else None
+    return {"put into use": round(len(used) / len(values), 3), "of": len(values), "flattered": flattered}
 
 
 def _bent(vectors: Vectors, rng: np.random.Generator) -> Vectors:

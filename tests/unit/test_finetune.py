@@ -137,7 +137,7 @@ def test_from_answers_to_a_model_in_use_and_back(store: Store) -> None:
     project = answered(store, count=60)
     collecting = finetuning.finetune(store, project)
     assert collecting.state == "candidate" and "collecting: 60 of 500" in collecting.metrics["reason"]
-    assert collecting.metrics["base"]["accuracy"]["triplets"] == 15  # the other half decides
+    assert collecting.metrics["base"]["accuracy"]["triplets"] == 30
     assert collecting.metrics["ceiling"]["people"] == 6
     assert len(store.backends(project.gallery_id)) == 1
 

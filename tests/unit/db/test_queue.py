@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from db.errors import LeaseLost, NotAllowed
 from db.store import Store
-from db.types import NewAnswer
+from db.types import NewAnswer, NewTriplet
 from tests.unit.db.world import World, make_world
 
 
@@ -195,3 +195,20 @@ def test_many_impatient_people_at_once_give_exactly_the_answers_that_were_wanted
         assert connection.execute(twice).all() == []
         wrong = text("SELECT count(*) FROM triplet WHERE taken <> wanted")
         assert connection.scalar(wrong) == 0
+
+
+def test_the_same_questions_can_be_queued_by_several_at_once(store: Store) -> None:
+    world = make_world(store, faces=24, triplets=0)
+    rng = random.Random(5)
+    trios = (sorted(rng.sample(world.faces, 3)) for _ in range(600))
+    asked = [NewTriplet((first, second, third)) for first, second, third in trios]
+    ready = threading.Barrier(6)
+
+    def queue(seed: int) -> int:
+        mine = random.Random(seed).sample(asked, len(asked))
+        ready.wait()
+        return store.add_triplets(world.project.id, mine)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(queue, range(6)))
+    assert len(overlaps(store)) == len({one.faces for one in asked})
