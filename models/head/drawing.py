@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.head.rastered import rastered
+from models.head.rastered import rastered, towards_viewer
 from models.head.texture import normals_of
 from models.types import Image, Points
 
@@ -39,9 +39,10 @@ def draw(what: Drawable, *, height: int, width: int, smooth: int = 2) -> NDArray
     points = (what.points * smooth).astype(np.float32)
     screen = points * (2 / edge)
     screen[:, :2] += smooth / edge - 1  # whole numbers are pixel centres
-    found = rastered(screen, what.faces, size=edge)
+    front = towards_viewer(screen, what.faces)
+    found = rastered(screen, front, size=edge)
     covered = found.covered[0].numpy()
-    corners = what.faces[found.triangles[0].numpy()[covered]]  # (P, 3)
+    corners = front[found.triangles[0].numpy()[covered]]  # (P, 3)
     weights = found.weights[0].numpy()[covered][..., None]  # (P, 3, 1)
     light = (lit(normals_of(viewer(what.points), what.faces))[corners][..., None] * weights).sum(1)
     if what.texture is None or what.uvs is None:

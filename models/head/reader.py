@@ -13,7 +13,7 @@ from models.head.actions import PointActions
 from models.head.fit import HeadFit
 from models.head.head import Head
 from models.head.parameters import HeadParameters
-from models.types import Face, Image
+from models.types import Face, Image, Points
 
 if TYPE_CHECKING:
     from models.smirk_open.reader import OpenReader
@@ -57,18 +57,18 @@ class HeadReader:
         method = method or self.method
         self._check(method)
         if method == "fit":
-            return self._laid(face, face.blendshapes)
+            return self.lay(face.landmarks, face.blendshapes)
         assert self._encoder is not None  # said by _check
         seen = self._encoder.read(image, face)
         if method == "encoder":
             return seen
-        return self._laid(face, (seen.expression + face.blendshapes) / 2)
+        return self.lay(face.landmarks, (seen.expression + face.blendshapes) / 2)
 
-    def _laid(self, face: Face, read: NDArray[np.float32]) -> HeadParameters:
-        """Lay the head over a face's points, starting from coefficients read off pixels and off the points."""
+    def lay(self, landmarks: Points, read: NDArray[np.float32]) -> HeadParameters:
+        """Lay the head over (478, 3) points, starting from coefficients (52,) read off pixels and off the points."""
         if self._actions is not None:
-            read = (1 - FROM_POINTS) * read + FROM_POINTS * self._actions(face.landmarks)
-        return self._fit(face.landmarks, read)
+            read = (1 - FROM_POINTS) * read + FROM_POINTS * self._actions(landmarks)
+        return self._fit(landmarks, read)
 
     def _check(self, method: str) -> None:
         if method not in METHODS:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.head.head import Head
 from models.head.parameters import HeadParameters
-from models.head.rastered import rastered
+from models.head.rastered import rastered, towards_viewer
 from models.types import Image, Points
 
 SIZE = 512
@@ -148,8 +148,9 @@ def seen(
     shown = np.isin(head.part_of, [head.part_names.index(name) for name in parts])
     skin = np.isin(head.part_of, [head.part_names.index(name) for name in PHOTOGRAPHED])
     screen, zoom = to_screen(placed)
-    found = rastered(screen, head.faces, size=DEPTH_SIZE)
-    corners = head.faces[found.triangles[0].numpy()]
+    front = towards_viewer(screen, head.faces)
+    found = rastered(screen, front, size=DEPTH_SIZE)
+    corners = front[found.triangles[0].numpy()]
     depth = (found.weights[0].numpy() * screen[corners][..., 2]).sum(2)
     depth[~found.covered[0].numpy()] = np.inf
     cells = np.clip(((screen[:, :2] + 1) * DEPTH_SIZE / 2).astype(int), 0, DEPTH_SIZE - 1)

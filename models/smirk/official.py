@@ -8,21 +8,22 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.checkpoints import read_checkpoint
+from models.checkpoints import check_numbers, fitted, read_checkpoint
 from models.errors import BadWeights
 from models.smirk.encoder import SmirkEncoder
 from models.smirk.face_arrays import FaceArrays
 from models.smirk.generator import SmirkGenerator
 from models.smirk.reader import SmirkReader
 
-ENCODER_PREFIX, GENERATOR_PREFIX = "smirk_encoder.", "smirk_generator."
+ENCODER, GENERATOR = "smirk_encoder", "smirk_generator"
+ENCODER_PREFIX, GENERATOR_PREFIX = f"{ENCODER}.", f"{GENERATOR}."
 CHECKPOINT_FILE, FLAME_FILE = "smirk_em1.safetensors", "flame2020.npz"
-NAMED = 5
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -54,36 +55,12 @@ def build_networks(tensors: Tensors) -> tuple[SmirkEncoder, SmirkGenerator]:
 
     Raises BadWeights when a tensor is missing, unknown, of another shape, or holds values that are not numbers.
     """
-    encoder, generator = SmirkEncoder(), SmirkGenerator()
-    wanted = _with_prefix(encoder, ENCODER_PREFIX) | _with_prefix(generator, GENERATOR_PREFIX)
-    _check(tensors, wanted)
-    for network, prefix in ((encoder, ENCODER_PREFIX), (generator, GENERATOR_PREFIX)):
-        own = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
-        network.load_state_dict(own, strict=True)
-    return encoder.eval(), generator.eval()
-
-
-def _with_prefix(network: nn.Module, prefix: str) -> dict[str, torch.Tensor]:
-    return {prefix + key: tensor for key, tensor in network.state_dict().items()}
-
-
-def _check(tensors: Tensors, wanted: Tensors) -> None:
-    missing, unknown = [key for key in wanted if key not in tensors], [key for key in tensors if key not in wanted]
-    if missing:
-        raise BadWeights(f"not SMIRK's checkpoint: {len(missing)} tensors are missing, {_some(missing)}")
-    if unknown:
-        raise BadWeights(f"not SMIRK's checkpoint: {len(unknown)} tensors are unknown, {_some(unknown)}")
-    for key, tensor in wanted.items():
-        given = tensors[key]
-        if given.shape != tensor.shape or given.is_floating_point() != tensor.is_floating_point():
-            found = f"{tuple(given.shape)} of {given.dtype}"
-            raise BadWeights(f"{key} should have the shape {tuple(tensor.shape)} of {tensor.dtype}, and has {found}")
-        if given.is_floating_point() and not given.isfinite().all():
-            raise BadWeights(f"{key} holds values that are not numbers")
-
-
-def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:NAMED]) + (", ..." if len(keys) > NAMED else "")
+    both = nn.ModuleDict({ENCODER: SmirkEncoder(), GENERATOR: SmirkGenerator()})
+    state = fitted(both, tensors, what="SMIRK's checkpoint")
+    check_numbers(state, what="SMIRK's checkpoint")
+    both.load_state_dict(state, strict=True)
+    both.eval()
+    return cast("SmirkEncoder", both[ENCODER]), cast("SmirkGenerator", both[GENERATOR])
 
 
 def load_reader(checkpoint: Path, flame: Path, *, device: torch.device | str = "cpu") -> SmirkReader:

@@ -18,6 +18,7 @@ RECIPES: dict[str, str] = {
     "head": "models.training.head",
     "head_actions": "models.training.head_actions",
     "smirk": "models.training.smirk",
+    "smirk_generator": "models.training.smirk_generator",
     "fsrt": "models.training.fsrt",
     "dfc_vae": "models.training.dfc_vae",
     "dfc_vae_directions": "models.training.dfc_vae_directions",
