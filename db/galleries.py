@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +18,8 @@ from db.types import Backend, FaceRow, GalleryRow, NewFace, PictureRow
 
 CHUNK = 500
 """Ids per IN list; SQLite refuses more than a few thousand parameters."""
+BLOCK = 8192
+"""Vectors read at once."""
 
 
 class Galleries(Connected):
@@ -156,6 +158,16 @@ class Galleries(Connected):
 
     def vectors(self, gallery_id: int, *, backend: Backend | str) -> tuple[list[int], NDArray[np.float32]]:
         """Return face ids and their vectors (faces, dimension) of one backend; (0, 0) when there are none."""
+        blocks = list(self.vector_blocks(gallery_id, backend=backend))
+        if not blocks:
+            return [], np.zeros((0, 0), np.float32)
+        ids, matrices = zip(*blocks, strict=True)
+        return np.concatenate(ids).tolist(), np.concatenate(matrices)
+
+    def vector_blocks(
+        self, gallery_id: int, *, backend: Backend | str, size: int = BLOCK
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield face ids, rising, and their vectors (up to `size`, dimension): a million need not be held at once."""
         network = _backend(backend)
         query = (
             select(Vector.face_id, Vector.numbers)
@@ -165,11 +177,9 @@ class Galleries(Connected):
             .order_by(Vector.face_id)
         )
         with self._read() as connection:
-            rows = connection.execute(query).all()
-        if not rows:
-            return [], np.zeros((0, 0), np.float32)
-        numbers = np.frombuffer(b"".join(row.numbers for row in rows), "<f4").reshape(len(rows), -1)
-        return [int(row.face_id) for row in rows], numbers.astype(np.float32)
+            for rows in connection.execution_options(yield_per=size).execute(query).partitions():
+                numbers = np.frombuffer(b"".join(row.numbers for row in rows), "<f4").reshape(len(rows), -1)
+                yield np.array([row.face_id for row in rows], np.int64), numbers.astype(np.float32)
 
     def backends(self, gallery_id: int) -> list[Backend]:
         """Return the backends that have read faces of this gallery, the one with most faces first."""

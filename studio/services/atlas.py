@@ -12,7 +12,8 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import NamedTemporaryFile
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,18 +79,33 @@ def make_atlas(store: Store, home: Path, *, backend: str, gallery_ids: Sequence[
     """Lay out the vectors of some galleries, or of all, under `home`; raises NothingToMap when there are too few."""
     names = {gallery.id: gallery.name for gallery in store.galleries()}
     chosen = [gallery_id for gallery_id in names if not gallery_ids or gallery_id in gallery_ids]
-    parts = [(gallery_id, *store.vectors(gallery_id, backend=backend)) for gallery_id in chosen]
-    parts = [(gallery_id, ids, matrix) for gallery_id, ids, matrix in parts if ids]
-    if sum(len(ids) for _, ids, _ in parts) < FEWEST:
-        raise NothingToMap(f"{backend} has read fewer than {FEWEST} faces of these galleries; a map needs more.")
-    ids = np.concatenate([np.array(part_ids, np.int64) for _, part_ids, _ in parts])
-    gallery_of = np.concatenate([np.full(len(part_ids), gallery_id) for gallery_id, part_ids, _ in parts])
-    forget_gone(store, home, backend=backend, there=ids)
-    order = np.argsort(ids, kind="stable")
-    vectors = np.concatenate([matrix for _, _, matrix in parts])[order]
-    used = {gallery_id: names[gallery_id] for gallery_id, _, _ in parts}
-    scope = hashlib.sha256(json.dumps([backend, sorted(gallery_ids)]).encode()).hexdigest()[:12]
-    return save_atlas(home / scope, backend, used, ids[order], vectors, gallery_of[order])
+    home.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=home, suffix=".part") as kept:
+        ids, gallery_of = _gathered(store, chosen, backend, kept)
+        if len(ids) < FEWEST:
+            raise NothingToMap(f"{backend} has read fewer than {FEWEST} faces of these galleries; a map needs more.")
+        forget_gone(store, home, backend=backend, there=ids)
+        vectors = np.memmap(kept.name, np.float32, "r").reshape(len(ids), -1)
+        if (np.diff(ids) < 0).any():  # galleries filled in turns
+            order = np.argsort(ids, kind="stable")
+            ids, gallery_of, vectors = ids[order], gallery_of[order], vectors[order]
+        used = {gallery_id: names[gallery_id] for gallery_id in chosen if (gallery_of == gallery_id).any()}
+        scope = hashlib.sha256(json.dumps([backend, sorted(gallery_ids)]).encode()).hexdigest()[:12]
+        return save_atlas(home / scope, backend, used, ids, vectors, gallery_of)
+
+
+def _gathered(
+    store: Store, galleries: Sequence[int], backend: str, kept: IO[bytes]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Write the vectors of some galleries to `kept` block by block; return the faces' ids and galleries."""
+    ids, gallery_of = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for gallery_id in galleries:
+        for part, matrix in store.vector_blocks(gallery_id, backend=backend):
+            kept.write(matrix.data)
+            ids.append(part)
+            gallery_of.append(np.full(len(part), gallery_id))
+    kept.flush()
+    return np.concatenate(ids), np.concatenate(gallery_of)
 
 
 def save_atlas(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from db.engine import open_database
 from db.store import Store
-from db.types import FaceRow
+from db.types import FaceRow, NewFace
 from models.errors import BadInput, Cancelled
 from models.types import EMOTIONS, Box, Expression, Face, HeadPose, Image
 from studio.services import explore
@@ -80,6 +80,25 @@ def test_an_atlas_is_named_by_its_content_and_opened_by_name_only(atlas: Atlas, 
     assert after.key != atlas.key and len(after) == len(atlas) - 1
     with pytest.raises(NothingToMap):
         make_atlas(store, home, backend="nobody@1")
+
+
+def test_galleries_filled_in_turns_lie_in_the_order_of_their_ids(store: Store, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    galleries = [store.add_gallery(name, credit="", licence="CC0-1.0", source="test").id for name in ("one", "other")]
+    given: dict[int, np.ndarray] = {}
+    for turn in range(4):
+        faces = [NewFace(None, key=f"{turn} {number}") for number in range(3)]
+        ids = store.add_faces(galleries[turn % 2], faces)
+        vectors = rng.standard_normal((3, 4)).astype(np.float32)
+        store.add_vectors(ids, vectors, backend=BACKEND)
+        given |= dict(zip(ids, vectors, strict=True))
+    atlas = make_atlas(store, tmp_path / "explore", backend=BACKEND)
+    np.testing.assert_array_equal(atlas.ids, sorted(given))
+    np.testing.assert_array_equal(atlas.vectors, [given[face_id] for face_id in sorted(given)])
+    assert np.asarray(atlas.gallery_of).tolist() == [galleries[row // 3 % 2] for row in range(12)]
+    blocks = list(store.vector_blocks(galleries[0], backend=BACKEND, size=4))
+    assert [len(ids) for ids, _ in blocks] == [4, 2]
+    assert not list((tmp_path / "explore").glob("*.part"))
 
 
 def test_no_atlas_outlives_its_faces_or_its_version(atlas: Atlas, store: Store, tmp_path: Path) -> None:
