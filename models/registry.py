@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -132,17 +132,16 @@ def _fsrt_open() -> Any:
     return Animator(network, backend=backend, device=choose_device(places().device))
 
 
-def _fsrt() -> Any:
+def _fsrt(weight: str, *, half: bool = False) -> Any:
     from models.fsrt.checkpoints import load_keypoint_detector, load_networks  # noqa: PLC0415 - torch loads now
     from models.fsrt.official import OfficialFSRT  # noqa: PLC0415
-    from models.fsrt_open.official import OfficialAnimator  # noqa: PLC0415
     from models.weights import require_weight  # noqa: PLC0415
 
     folders = places().weights_folders
-    keypoints, networks = require_weight("fsrt-keypoints", *folders), require_weight("fsrt-vox256", *folders)
+    keypoints, networks = require_weight("fsrt-keypoints", *folders), require_weight(weight, *folders)
     device = choose_device(places().device)
-    loaded = OfficialFSRT(load_keypoint_detector(keypoints), load_networks(networks), device=device)
-    return OfficialAnimator(loaded)
+    wanted = "bfloat16" if half else None
+    return OfficialFSRT(load_keypoint_detector(keypoints), load_networks(networks), device=device, precision=wanted)
 
 
 def _smirk() -> Any:
@@ -154,7 +153,13 @@ def _smirk() -> Any:
     return load_reader(checkpoint, flame, device=choose_device(places().device))
 
 
-BROUGHT_BUILDERS: dict[str, Callable[[], Any]] = {"smirk": _smirk, "fsrt": _fsrt}
+BROUGHT_BUILDERS: dict[str, Callable[[], Any]] = {
+    "smirk": _smirk,
+    "fsrt-vox256": partial(_fsrt, "fsrt-vox256"),
+    "fsrt-vox256-half": partial(_fsrt, "fsrt-vox256", half=True),
+    "fsrt-vox256-two-sources": partial(_fsrt, "fsrt-vox256-two-sources"),
+    "fsrt-vox256-two-sources-half": partial(_fsrt, "fsrt-vox256-two-sources", half=True),
+}
 """Networks whose files a user brings; `load` builds them, `load_all` does not ask for them."""
 
 BUILDERS: dict[str, Callable[[], Any]] = {

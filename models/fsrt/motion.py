@@ -75,7 +75,7 @@ class Motion:
         try:
             kind, version = str(entries["kind"]), int(entries["version"])
             if kind != FILE_KIND:
-                raise BadInput(f"{path.name} is not a motion made with FSRT's networks")
+                raise BadInput(f"{path.name} is not a motion read by FSRT's networks")
             if version != FILE_VERSION:
                 raise BadInput(f"{path.name} is a motion file of version {version}; this Mien reads {FILE_VERSION}")
             return cls(

@@ -11,7 +11,8 @@ from studio.components.markup import jpeg, render, source
 from studio.components.scripts import STATIC, script
 from studio.services.expression import shrink
 from studio.services.reenact import SHOWN_EDGE
-from studio.services.reenact_run import Performance, Preview, Progress
+from studio.services.reenact_motion import Preview
+from studio.services.reenact_run import Performance, Progress
 
 
 class ReenactView(gr.HTML):

@@ -15,9 +15,12 @@ from models import registry
 from models.clips import ClipFrame, ClipInfo, frames, open_clip
 from models.errors import BadClip, BadInput, NoFaceFound
 from models.faces.names import BLENDSHAPE_NAMES
+from models.fsrt.motion import FILE_KIND as OFFICIAL_KIND
+from models.fsrt.motion import Motion as OfficialMotion
 from models.fsrt_open.crop import drive_in_box, static_box
 from models.fsrt_open.shelf import shelf
 from models.images import encode_image, plain_name, read_image
+from models.motion_files import kind_of
 from models.motions import Drive, Motion, best_reference
 from models.types import Box, Face, Image
 from studio.gpu import on_gpu
@@ -68,6 +71,8 @@ class Driver:
     """The square that stays where it is, in the driver's pixels."""
     taken: Motion | None = None
     """The motion of a file or of the shelf."""
+    official: OfficialMotion | None = None
+    """A motion of a file that FSRT's own networks read."""
     size: tuple[int, int] = field(default=(0, 0))
     """Width and height in pixels; 0 for motions."""
 
@@ -79,8 +84,8 @@ class Driver:
     @property
     def times(self) -> list[float]:
         """Seconds of each frame of the motion."""
-        if self.taken is not None:
-            return [number / self.taken.fps for number in range(len(self.taken))]
+        if self.taken is not None or self.official is not None:
+            return [number / self.rate for number in range(expected_frames(self))]
         return [frame.time_s for frame in self.frames]
 
     @property
@@ -88,6 +93,8 @@ class Driver:
         """Frames a second of what is made."""
         if self.taken is not None:
             return self.taken.fps
+        if self.official is not None:
+            return self.official.frames_per_second
         return self.info.frames_per_second if self.info is not None else 25.0
 
     @property
@@ -121,7 +128,7 @@ def open_driver(path: Path, name: str) -> Driver:
     """Take a clip, a photo or a motion file; raises BadInput or NoFaceFound."""
     ending = Path(name).suffix.lower()
     if ending == ".npz":
-        return Driver(name, "file", taken=_motion_file(path, name))
+        return _motion_file(path, name)
     if ending in CLIPS:
         return sample_clip(path, name)
     return still_driver(read_image(path), name)
@@ -134,7 +141,8 @@ def still_driver(picture: Image, name: str) -> Driver:
     if face is None:
         raise NoFaceFound(ADVICE)
     whole = scaled_face(face, 1 / factor)
-    frame = SeenFrame(0.0, _thumbnail(small), whole)
+    # Kept at this size, because FSRT's own networks read the picture itself.
+    frame = SeenFrame(0.0, _thumbnail(small, edge=SEARCH_EDGE), whole)
     size = (picture.shape[1], picture.shape[0])
     return Driver(name, "photo", (frame,), box=static_box(whole.landmarks), size=size)
 
@@ -223,7 +231,18 @@ def beginning(driver: Driver, own: Drive) -> str:
     return ""
 
 
-def motion_file(motion: Motion) -> bytes:
+def expected_frames(driver: Driver) -> int:
+    """How many frames a film of this driver has, as far as is known before all of it was read."""
+    if driver.taken is not None:
+        return len(driver.taken)
+    if driver.official is not None:
+        return len(driver.official)
+    if driver.is_whole or driver.info is None:
+        return len(driver.frames)
+    return max(len(driver.frames), round(driver.info.duration_s * driver.info.frames_per_second))
+
+
+def motion_file(motion: Motion | OfficialMotion) -> bytes:
     """Return a motion as .npz."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "motion.npz"
@@ -231,11 +250,19 @@ def motion_file(motion: Motion) -> bytes:
         return path.read_bytes()
 
 
-def _motion_file(path: Path, name: str) -> Motion:
+def _motion_file(path: Path, name: str) -> Driver:
     try:
-        return Motion.load(path)
+        is_official = kind_of(path) == OFFICIAL_KIND
+        driver = (
+            Driver(name, "file", official=OfficialMotion.load(path))
+            if is_official
+            else Driver(name, "file", taken=Motion.load(path))
+        )
     except BadInput as error:  # the upload's own path is nobody's business
         raise BadInput(str(error).replace(path.name, plain_name(Path(name)))) from error
+    if expected_frames(driver) > MOST_FRAMES:
+        raise _too_many(Path(name), expected_frames(driver))
+    return driver
 
 
 def _check(info: ClipInfo, path: Path) -> None:
@@ -269,8 +296,8 @@ def _shrunk(face: Face | None, driver: Driver) -> Face | None:
     return None if face is None else scaled_face(face, min(1.0, SEARCH_EDGE / max(driver.size)))
 
 
-def _thumbnail(image: Image) -> bytes:
+def _thumbnail(image: Image, *, edge: int = THUMB_EDGE) -> bytes:
     height, width = image.shape[:2]
-    factor = min(1.0, THUMB_EDGE / max(height, width))
+    factor = min(1.0, edge / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return encode_image(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), "JPEG", quality=80)

@@ -64,7 +64,7 @@ def _still(performance: Performance, report: Report) -> Made:
 
 
 def _motion(performance: Performance, report: Report) -> Made:
-    return Made("motion.npz", "application/octet-stream", motion_file(performance.driver.motion))
+    return Made("motion.npz", "application/octet-stream", motion_file(performance.motion))
 
 
 def _gif(performance: Performance, report: Report) -> Made:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -10,15 +10,22 @@ import numpy as np
 
 from models import registry
 from models.errors import BadInput
+from models.fsrt.motion import Motion as OfficialMotion
 from models.motions import Drive, Motion
+from models.types import Image
 from studio.gpu import on_gpu
 from studio.services.reenact import OPEN, Performer, crops
 from studio.services.reenact_driver import Driver, reference_of
 
 MODES = ("relative", "absolute")
 PARTS = ("all", "pose", "expression")
+NETWORKS = ("open", "official")
+GRID = 256
+"""Edge of what the networks draw; FSRT's own can draw every second or fourth pixel of it."""
+SIZES = (64, 128, 256)
 MOST_STRENGTH = 2.0
 MOST_SMOOTHING = 1.0
+PREVIEW_EDGE = 320
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,17 @@ class Options:
     reference_s: float | None = None
     """When the driver looks most like the source; None looks for it."""
     paste_back: bool = True
+    network: str = "open"
+    """official: FSRT's own, for those who brought its files."""
+    size: int = GRID
+    """Edge of what FSRT's own networks draw; Mien's own always draws 256."""
+    half: bool = False
+    """FSRT's own networks in bfloat16: faster where the processor knows it, colours off by a grey level or so."""
 
     def __post_init__(self) -> None:
+        if self.network not in NETWORKS or self.size not in SIZES:
+            sizes = ", ".join(map(str, SIZES))
+            raise BadInput(f"A network is {' or '.join(NETWORKS)}; FSRT's own draws {sizes} pixels across.")
         if self.mode not in MODES or self.part not in PARTS:
             raise BadInput(f"A motion is {' or '.join(MODES)}; of it, {', '.join(PARTS)} can be taken.")
         numbers = (self.strength, self.smoothing_s, self.reference_s or 0.0)
@@ -50,11 +66,33 @@ class Options:
 class Moved:
     """The source's own motion, frame by frame."""
 
-    drives: tuple[Drive, ...]
+    drives: tuple[Any, ...]
+    """models.motions.Drive each, or what FSRT's own networks read."""
     times: tuple[float, ...]
     rate: float
     reference: int | None
     """The driver's frame from which movements were counted; None where it does not matter."""
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """A few frames at low cost."""
+
+    frames: tuple[tuple[float, Image], ...]
+    """Seconds and picture."""
+    moved: Moved
+    milliseconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a film takes: what the face does, and how it is drawn."""
+
+    moved: Moved
+    motion: Motion | OfficialMotion
+    """What drives it, to be taken home."""
+    draw: Callable[[int, Callable[[float], None]], list[Image]]
+    """Draw the frame of this number, and further ones where that is faster; tells the share of them that is done."""
 
 
 def options_of(said: Mapping[str, Any]) -> Options:

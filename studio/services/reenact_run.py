@@ -8,27 +8,33 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from models.clips import ClipFrame
+from models.errors import Cancelled
 from models.films import write_film
+from models.fsrt.motion import Motion as OfficialMotion
 from models.images import encode_image
+from models.motions import Motion
 from models.types import Image
 from studio.services.background import Done, Report, steps_of
 from studio.services.expression import shrink
 from studio.services.reenact import FILM_EDGE, KEPT_EDGE, Performer, Scene, played, scene_of
 from studio.services.reenact_driver import Driver, read_whole, share_of
 from studio.services.reenact_mark import film_metadata
-from studio.services.reenact_motion import Moved, Options, retargeted
+from studio.services.reenact_motion import PREVIEW_EDGE, Moved, Options, Plan, Preview, retargeted
+from studio.services.reenact_official import official_plan
 
 BATCH = 4
 PREVIEW_FRAMES = 6
-PREVIEW_EDGE = 320
 READING_SHARE = 0.35
 """Of the whole work, where a clip still has to be read."""
+OFFICIAL_SHARES = {64: 0.35, 128: 0.15, 256: 0.05}
+"""The same for FSRT's own networks, of which half goes by finding faces; they draw long."""
 
 
 class Reel:
@@ -72,6 +78,8 @@ class Performance:
     performer: Performer
     driver: Driver
     """Read as far as it was needed."""
+    motion: Motion | OfficialMotion
+    """What drove it, to be taken home."""
     moved: Moved
     options: Options
     scene: Scene
@@ -91,16 +99,6 @@ class Performance:
     def still(self) -> Image:
         """The first frame as it is taken home."""
         return self.scene.laid(next(iter(self.reel)).image)
-
-
-@dataclass(frozen=True, eq=False)
-class Preview:
-    """A few frames at low cost."""
-
-    frames: tuple[tuple[float, Image], ...]
-    """Seconds and picture."""
-    moved: Moved
-    milliseconds: float
 
 
 def preview(performer: Performer, driver: Driver, options: Options, *, mark: bool) -> Preview:
@@ -138,38 +136,69 @@ def _carried_out(
 ) -> Performance:
     begun = time.perf_counter()
     has_to_read = not driver.is_whole
+    whole_share = OFFICIAL_SHARES[options.size] if options.network == "official" else READING_SHARE
+    before = whole_share if has_to_read else 0.0
     for reading in read_whole(driver):
         driver = reading
-        if not wanted("Reading the motion", READING_SHARE * share_of(reading)):
+        if not wanted("Reading the motion", before / (2 if options.network == "official" else 1) * share_of(reading)):
             break
-    moved = retargeted(performer, driver, options)
+    plan = _plan(performer, driver, options, wanted=wanted, before=before)
+    moved = plan.moved
     read = time.perf_counter()
     # A single picture goes home at the photo's own size.
     edge = KEPT_EDGE if len(moved.drives) == 1 else FILM_EDGE
     scene, reel = scene_of(performer, edge=edge, is_pasted=options.paste_back, mark=mark), Reel()
-    before = READING_SHARE if has_to_read else 0.0
-
-    def pictures() -> Iterator[ClipFrame]:
-        for start in range(0, len(moved.drives), BATCH):
-            share = before + (1 - before) * start / len(moved.drives)
-            if not driver.is_whole or not wanted(f"Drawing frame {start + 1} of {len(moved.drives)}", share):
-                return
-            drawn = played(performer, list(moved.drives[start : start + BATCH]))
-            for time_s, frame in zip(moved.times[start:], drawn, strict=False):
-                reel.add(time_s, frame)
-                laid = scene.laid(frame)
-                yield ClipFrame(time_s, laid)
-            newest[0] = encode_image(shrink(laid, PREVIEW_EDGE)[0], "JPEG", quality=80)
-
-    film = _film(pictures(), driver, rate=moved.rate) if len(moved.drives) > 1 else b""
+    pictures = _pictures(plan, scene, reel, newest, wanted=wanted, before=before) if driver.is_whole else iter(())
+    film = _film(pictures, driver, rate=moved.rate) if len(moved.drives) > 1 else b""
     if len(moved.drives) == 1:
-        for _ in pictures():
+        for _ in pictures:
             pass
     drawn = time.perf_counter()
-    is_whole = len(reel) == len(moved.drives)
+    is_whole = 0 < len(reel) == len(moved.drives)
     return Performance(
-        performer, driver, moved, options, scene, reel, film, is_whole, read - begun, drawn - read
+        performer, driver, plan.motion, moved, options, scene, reel, film, is_whole, read - begun, drawn - read
     )  # fmt: skip
+
+
+def _plan(performer: Performer, driver: Driver, options: Options, *, wanted: Report, before: float) -> Plan:
+    """What the face does, and how it is drawn; nothing to draw where the visitor stopped the reading."""
+    if options.network != "official":
+        moved = retargeted(performer, driver, options)
+        return Plan(
+            moved, driver.motion, lambda start, _told: played(performer, list(moved.drives[start : start + BATCH]))
+        )
+
+    def report(words: str, share: float | None) -> bool:
+        return driver.is_whole and wanted(words, before * (1 + (share or 0.0)) / 2)
+
+    try:
+        return official_plan(performer, driver, options, report=report)
+    except Cancelled:
+        return Plan(Moved((), (), driver.rate, None), driver.official or driver.motion, lambda _start, _told: [])
+
+
+def _pictures(
+    plan: Plan, scene: Scene, reel: Reel, newest: list[bytes], *, wanted: Report, before: float
+) -> Iterator[ClipFrame]:
+    """Draw frame after frame into the reel, and yield them as they are shown; ends where the visitor stops it."""
+    total = len(plan.moved.drives)
+
+    def told(start: int, share: float) -> None:
+        if not wanted(f"Drawing frame {start + 1} of {total}", before + (1 - before) * (start + share) / total):
+            raise Cancelled("Stopped.")
+
+    while len(reel) < total:
+        start = len(reel)
+        try:
+            told(start, 0.0)
+            drawn = plan.draw(start, partial(told, start))
+        except Cancelled:
+            return
+        for time_s, frame in zip(plan.moved.times[start:], drawn, strict=False):
+            reel.add(time_s, frame)
+            laid = scene.laid(frame)
+            yield ClipFrame(time_s, laid)
+        newest[0] = encode_image(shrink(laid, PREVIEW_EDGE)[0], "JPEG", quality=80)
 
 
 def _film(pictures: Iterator[ClipFrame], driver: Driver, *, rate: float) -> bytes:

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from models.cards import all_cards
 from studio.services.reenact import OPEN
+from studio.services.reenact_motion import Options
+from studio.services.reenact_official import NAME
+from studio.services.reenact_official import is_here as official_is_here
 
 
 class Main(NamedTuple):
@@ -63,6 +66,12 @@ TURNS = (Turn("yaw", "Turned", 30), Turn("pitch", "Lowered", 20), Turn("roll", "
 CONSENT = (
     "Use a face only with the consent of the person it shows. Every file made here says that it is synthetic{mark}."
 )
+OPEN_NAME = "Mien's own network"
+LICENCE = (
+    "FSRT's authors state no licence for code or weights: these are files somebody brought to this computer, and "
+    "nothing of theirs is passed on. Without a GPU a frame takes seconds; the preview shows every fourth pixel of a "
+    "few frames."
+)
 LIMITS = """
 A small network looks at one to three photos and draws the face again under another expression and pose. It carries the
 photo's own pixels along where it can, and paints what the photo does not show: teeth, the inside of a mouth, the other
@@ -76,8 +85,13 @@ side of a head.
 - It is no likeness to tell people by, and no recording: say so when you show it.
 
 The idea is FSRT's (Rochow, Schwarz and Behnke, CVPR 2024); the weights are Mien's own. FSRT's authors state no licence
-for their code or weights, so neither is passed on, and this tab does not draw with them.
+for their code or weights, so neither is passed on. {official}
 """
+OFFICIAL_HERE = "Their files were brought to this computer, and can be chosen under *Drawn by*."
+OFFICIAL_ABSENT = (
+    "Whoever has their files can add them with `mien weights add fsrt-keypoints FILE` and `fsrt-vox256`; then they "
+    "can be chosen here."
+)
 
 
 def consent_words(*, mark: bool) -> str:
@@ -85,8 +99,22 @@ def consent_words(*, mark: bool) -> str:
     return CONSENT.format(mark=" and carries the word in its corner" if mark else "")
 
 
-def ran_words() -> str:
+def limits() -> str:
+    """Return what the tab is and is not, as Markdown."""
+    return LIMITS.format(official=OFFICIAL_HERE if official_is_here() else OFFICIAL_ABSENT)
+
+
+def wait_words(frame_s: float, whole_s: float) -> str:
+    """Say how long a frame and a whole film will take."""
+    whole = f"{whole_s:.0f} s" if whole_s < 90 else f"{whole_s / 60:.0f} minutes"
+    frame = f"{frame_s:.1f}" if frame_s < 10 else f"{frame_s:.0f}"
+    return f"a frame in the chosen size takes about {frame} s here, all of it about {whole}"
+
+
+def ran_words(options: Options | None = None) -> str:
     """Return which weights ran."""
+    if options is not None and options.network == "official":
+        return NAME
     card = all_cards().get(OPEN)
     return f"Own weights {card.backend}" if card else "Own weights"
 

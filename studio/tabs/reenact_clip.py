@@ -7,22 +7,22 @@ from typing import Any
 
 import gradio as gr
 
-from models.errors import BadInput, MienError
+from models.errors import BadInput, Cancelled, MienError
 from studio.components.clip_recorder import ClipRecorder
-from studio.components.crop_view import CropView, driver_crops
+from studio.components.crop_view import CropView
 from studio.components.doors import CarriedFace, Outlet
 from studio.components.drop_zone import CLIP_TYPES, PHOTO_TYPES, DropZone, Upload, folded
-from studio.components.reenact_view import ReenactView, performance_view, preview_view, working_view
+from studio.components.reenact_view import ReenactView, preview_view, working_view
 from studio.components.saver import Download, Saver
 from studio.components.shelf import Shelf
 from studio.components.status import Brake, Status, note, quiet_line, working
 from studio.context import Context
 from studio.errors import explained, title_of
+from studio.services.background import Done, steps_of
 from studio.services.reenact import Performer
 from studio.services.reenact_driver import (
     MOST_SECONDS,
     Driver,
-    beginning,
     open_driver,
     reboxed,
     reference_of,
@@ -30,18 +30,18 @@ from studio.services.reenact_driver import (
 )
 from studio.services.reenact_exports import Made, carry_out
 from studio.services.reenact_motion import Options
+from studio.services.reenact_official import NAME, Studied, check_wait, refusal, seconds_for, study
+from studio.services.reenact_official import is_here as official_is_here
 from studio.services.reenact_run import Performance, perform, preview
-from studio.services.reenact_words import LIMITS, measured_words, ran_words
+from studio.services.reenact_words import LICENCE, OPEN_NAME, limits, ran_words, wait_words
 from studio.tabs.expression_photo import GPU, QUICK
+from studio.tabs.reenact_shown import EMPTY, advice, button_of, crops_of, finished, hint_of, page, waiting
 from studio.tabs.reenact_source import SourcePanel, build_panel
 
-EMPTY = (
-    '<div class="empty"><h2>One face performs another\'s motion</h2><p>Give a face, and something that '
-    "moves it: a clip, a recording, a photo, or a motion from the shelf.</p></div>"
-)
 MODES = {"Relative: by how much it moves": "relative", "Absolute: exactly as it is": "absolute"}
 PARTS = {"Expression and head": "all", "Expression only": "expression", "Head only": "pose"}
 SMOOTHING = {"None": 0.0, "Light": 0.15, "Strong": 0.3}
+SIZES = {"Draft, 64 x 64": 64, "Half, 128 x 128": 128, "Whole, 256 x 256": 256}
 RUN: dict[str, Any] = QUICK | {"concurrency_id": "reenact", "concurrency_limit": 1}
 """Whole films: one at a time, and never in the way of others' photos."""
 FILES = ("reenact_film", "reenact_side", "reenact_gif", "reenact_frames", "reenact_still", "reenact_motion")
@@ -54,7 +54,8 @@ class Clip:
         self.mark = context.settings.synthetic_mark
         self.performer = performer
         self.driver, self.made = gr.State(None, time_to_live=1800), gr.State(None, time_to_live=1800)
-        self.reference = gr.State(None, time_to_live=1800)
+        self.reference, self.studied = gr.State(None, time_to_live=1800), gr.State(None, time_to_live=1800)
+        self.brake = gr.State(Brake())
         with gr.Row(elem_classes="bench"):
             with gr.Column(elem_classes="input-side", min_width=280):
                 parts = build_panel("reenact", mark=self.mark)
@@ -68,15 +69,17 @@ class Clip:
                     self.saver = Saver(FILES, elem_id="reenact-saver")
                 self.line = gr.HTML(apply_default_css=False, elem_id="reenact-line")
                 with gr.Group(visible=False, elem_classes="plain-group") as self.work:
-                    self.options = self._lay_out_options()
+                    self.networks = self._lay_out_networks()
+                    self.options = [*self._lay_out_options(), *self.networks]
                     self.go = gr.Button("Make the film", variant="primary", elem_id="reenact-go")
                 with gr.Accordion("What this is, and what it is not", open=False):
-                    gr.Markdown(LIMITS)
+                    gr.Markdown(limits())
         self.source = SourcePanel(*parts, self.status)
         self.outlets = (Outlet(self.view, self._carried, [self.made]),)
-        self.seen: list[Any] = [self.performer, self.driver, self.reference, *self.options]
+        self.seen: list[Any] = [self.performer, self.driver, self.reference, self.studied, self.brake, *self.options]
         self.shown: list[Any] = [
             self.crops, self.view, self.empty, self.hint, self.work, self.go, self.line, self.result, self.made,
+            self.status, self.studied,
         ]  # fmt: skip
         self.follower = (explained(self._preview), self.seen, self.shown)
 
@@ -94,6 +97,18 @@ class Clip:
         self.shelf = Shelf(elem_id="reenact-shelf")
         self.crops = CropView(label="The square that is cut from the driver", elem_id="reenact-driver-crops")
 
+    def _lay_out_networks(self) -> list[Any]:
+        """What draws: only a choice where FSRT's own files are here."""
+        offered = [OPEN_NAME, NAME] if official_is_here() else [OPEN_NAME]
+        drawn_by = gr.Radio(
+            offered, value=OPEN_NAME, label="Drawn by", visible=len(offered) > 1, elem_id="reenact-network"
+        )
+        with gr.Group(visible=False, elem_classes="plain-group") as self.official:
+            gr.HTML(f'<p class="quiet">{LICENCE}</p>', apply_default_css=False)
+            size = gr.Radio(list(SIZES), value=next(iter(SIZES)), label="Size of the face", elem_id="reenact-size")
+            half = gr.Checkbox(False, label="Faster, with a little less exact colours", elem_id="reenact-half")
+        return [drawn_by, size, half]
+
     def _lay_out_options(self) -> list[Any]:
         with gr.Accordion("How it follows", open=False, elem_id="reenact-options"):
             return [
@@ -109,7 +124,7 @@ class Clip:
 
     def wire(self) -> None:
         """Join components and handlers."""
-        brake = gr.State(Brake())
+        brake = self.brake
         taken = [self.zone, self.status, self.driver, self.reference]
         events = [
             self.zone.submit(explained(self._take), [self.zone, self.driver], taken, **GPU),
@@ -124,8 +139,11 @@ class Clip:
         for option in self.options:
             change = option.release if isinstance(option, gr.Slider) else option.input
             change(*self.follower, trigger_mode="always_last", **GPU)
+        self.networks[0].input(
+            lambda chosen: gr.Group(visible=chosen == NAME), [self.networks[0]], [self.official], **QUICK
+        )
         made = [self.status, self.view, self.driver, self.line, self.go, self.result, self.made]
-        run = self.go.click(explained(self._run), [*self.seen, brake], made, **RUN)
+        run = self.go.click(explained(self._run), self.seen, made, **RUN)
         run.failure(lambda: ("", gr.Button(interactive=True)), None, [self.status, self.go], **QUICK)
         # A handler that yields sends its last values twice, and a download must be handed over once.
         ready = gr.State(None, time_to_live=600)
@@ -150,41 +168,95 @@ class Clip:
         return folded(True), "", _known(now), wanted
 
     def _preview(
-        self, performer: Performer | None, driver: Driver | None, reference: float | None, *said: Any
-    ) -> tuple[Any, ...]:
+        self,
+        performer: Performer | None,
+        driver: Driver | None,
+        reference: float | None,
+        studied: Studied | None,
+        stopper: Brake,
+        *said: Any,
+    ) -> Iterator[tuple[Any, ...]]:
         """Show a few frames as soon as there is a face and something that moves it."""
-        is_photo = driver is not None and driver.kind == "photo"
-        button = gr.Button("Make the picture" if is_photo else "Make the film", interactive=True)
-        hidden = gr.Group(visible=False)
         if performer is None or driver is None:
-            crops = driver_crops(driver, reference_s=0.0, automatic=True) if driver is not None else None
-            missing = "Now give the face that shall perform." if driver is not None else ""
-            if performer is not None:
-                missing = "Now give something that moves it: a clip, a recording, a photo, or a motion from the shelf."
-            empty = gr.HTML(f'<div class="empty"><p>{missing}</p></div>' if missing else EMPTY, visible=True)
-            return crops, "", empty, "", hidden, button, "", hidden, None
+            yield waiting(performer, driver)
+            return
         options = _options(reference, said)
-        made = preview(performer, driver, options, mark=self.mark)
-        number = reference_of(driver, performer.own, reference)
-        crops = driver_crops(driver, reference_s=driver.times[number], automatic=reference is None)
-        line = quiet_line(ran_words(), f"previewed in {made.milliseconds / 1000:.1f} s")
-        hint = _hint(performer, driver, options, driver.times[number])
-        group = gr.Group(visible=True)
-        return crops, preview_view(made), gr.HTML(visible=False), hint, group, button, line, hidden, None
+        refused = refusal(driver, options)
+        if refused:
+            yield page(crops=crops_of(driver, 0.0, reference), view="", hint=advice([refused]), line="", work=True)
+        elif options.network == "official":
+            stopper.release()
+            yield from self._studied(performer, driver, options, studied, stopper)
+        else:
+            made = preview(performer, driver, options, mark=self.mark)
+            number = reference_of(driver, performer.own, reference)
+            yield page(
+                crops=crops_of(driver, driver.times[number], reference),
+                view=preview_view(made),
+                hint=hint_of(performer, driver, options, driver.times[number]),
+                line=quiet_line(ran_words(options), f"previewed in {made.milliseconds / 1000:.1f} s"),
+                work=True,
+                button=button_of(driver),
+            )
+
+    def _studied(
+        self, performer: Performer, driver: Driver, options: Options, kept: Studied | None, stopper: Brake
+    ) -> Iterator[tuple[Any, ...]]:
+        """Preview with FSRT's own networks, which takes seconds: with its steps, and a way to stop it."""
+        begun = steps_of(
+            lambda report: study(
+                performer, driver, options, kept, mark=self.mark,
+                report=lambda *at: report(*at) and not stopper.pulled,
+            ),
+            first="Encoding the face",
+        )  # fmt: skip
+        try:
+            for step in begun:
+                if not isinstance(step, Done):
+                    yield page(status=working(step.words, share=step.share, seconds_left=step.seconds_left), work=True)
+                    continue
+                made, studied = step.result
+                at = 0.0 if made.moved.reference is None else studied.times[made.moved.reference]
+                yield page(
+                    crops=crops_of(driver, at, options.reference_s),
+                    view=preview_view(made),
+                    hint=hint_of(performer, driver, options, at),
+                    line=quiet_line(
+                        ran_words(options),
+                        f"previewed in {made.milliseconds / 1000:.1f} s",
+                        wait_words(*seconds_for(studied, options)),
+                    ),
+                    work=True,
+                    button=button_of(driver),
+                    status="",
+                    studied=studied,
+                )
+        except Cancelled:
+            yield page(status=note("Stopped", "No preview was made. The film can be made without it."), work=True,
+                        button=button_of(driver))  # fmt: skip
+        except MienError as error:
+            yield page(status=note(title_of(error), str(error)), work=True)
 
     def _run(
-        self, performer: Performer | None, driver: Driver | None, reference: float | None, *said: Any
+        self,
+        performer: Performer | None,
+        driver: Driver | None,
+        reference: float | None,
+        studied: Studied | None,
+        stopper: Brake,
+        *said: Any,
     ) -> Iterator[tuple[Any, ...]]:
-        stopper: Brake = said[-1]
         stopper.release()
         if performer is None:
             raise BadInput("Give the face that shall perform first.")
-        options = _options(reference, said[:-1])
+        options = _options(reference, said)
+        if options.network == "official":
+            check_wait(studied, options)
         busy, hidden = gr.Button(interactive=False), gr.Group(visible=False)
         try:
             for step in perform(performer, _known(driver), options, mark=self.mark, stopped=lambda: stopper.pulled):
                 if isinstance(step, Performance):
-                    yield _finished(step)
+                    yield finished(step)
                     return
                 status = working(step.words, share=step.share, seconds_left=step.seconds_left)
                 view = working_view(step) or gr.skip()
@@ -222,28 +294,8 @@ def _taken(make: Callable[[], Driver], now: Driver | None) -> Iterator[tuple[Any
         yield gr.update(value=None), note(title_of(error), str(error)), now, gr.skip()
 
 
-def _finished(made: Performance) -> tuple[Any, ...]:
-    """Return the values after a run, complete or stopped."""
-    button = gr.Button("Make it again", interactive=True)
-    if not len(made.reel):
-        told = note("Stopped", "Nothing had been drawn yet.")
-        return told, gr.skip(), made.driver, gr.skip(), button, gr.Group(visible=False), None
-    status = ""
-    if not made.is_whole:
-        until, whole = made.moved.times[len(made.reel) - 1], made.moved.times[-1]
-        status = note("Stopped", f"The first {until:.1f} of {whole:.1f} seconds were made. They can be taken home.")
-    count = len(made.reel)
-    line = quiet_line(
-        ran_words(),
-        f"motion read in {made.reading_s:.1f} s" if made.driver.frames else "",
-        f"{made.drawing_s / count * 1000:.0f} ms to draw and save a frame",
-        measured_words(),
-    )
-    return status, performance_view(made), made.driver, line, button, gr.Group(visible=True), made
-
-
 def _options(reference: float | None, said: tuple[Any, ...]) -> Options:
-    mode, part, strength, smoothing, adapt, paste = said
+    mode, part, strength, smoothing, adapt, paste, network, size, half = said
     return Options(
         mode=MODES.get(mode, "relative"),
         part=PARTS.get(part, "all"),
@@ -252,22 +304,10 @@ def _options(reference: float | None, said: tuple[Any, ...]) -> Options:
         adapt_scale=bool(adapt),
         reference_s=reference,
         paste_back=bool(paste),
+        network="official" if network == NAME else "open",
+        size=SIZES.get(size, 64),
+        half=bool(half),
     )
-
-
-def _hint(performer: Performer, driver: Driver, options: Options, reference_s: float) -> str:
-    said = []
-    if driver.kind == "photo":
-        said.append("A photo has no movement: its expression and pose are taken as they are.")
-    elif options.mode == "relative" and driver.kind != "shelf":
-        begins = beginning(driver, performer.own)
-        where = f"Movements are counted from {reference_s:.1f} s"
-        if begins and options.reference_s is None:
-            said.append(f"{begins} {where}, where both are most alike. The slider below the driver chooses another.")
-    missed = len(driver.frames) - len(driver.seen)
-    if missed:
-        said.append(f"No face was found in {missed} of {len(driver.frames)} frames; the face is held still there.")
-    return f'<ul class="advice">{"".join(f"<li>{one}</li>" for one in said)}</ul>' if said else ""
 
 
 def _known(now: Driver | None) -> Driver:

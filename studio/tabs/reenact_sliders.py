@@ -17,7 +17,7 @@ from studio.errors import explained
 from studio.services.reenact import Performer
 from studio.services.reenact_edit import Edit, carry_out, edit
 from studio.services.reenact_exports import Made
-from studio.services.reenact_words import LIMITS, measured_words, ran_words
+from studio.services.reenact_words import limits, measured_words, ran_words
 from studio.tabs.expression_photo import GPU, QUICK
 from studio.tabs.reenact_source import SourcePanel, build_panel
 
@@ -46,7 +46,7 @@ class Desk:
                     self.line = gr.HTML(apply_default_css=False, elem_id="reenact-desk-line")
                     self.saver = Saver(FILES, elem_id="reenact-desk-saver")
                 with gr.Accordion("What this is, and what it is not", open=False):
-                    gr.Markdown(LIMITS)
+                    gr.Markdown(limits())
         self.source = SourcePanel(*parts, self.status)
         self.outlets = (Outlet(self.desk, self._carried, [self.now]),)
         self.follower = (explained(self._begin), [performer, self.paste], self._shown)

@@ -41,8 +41,8 @@ from studio.services.reenact_driver import (
 from studio.services.reenact_exports import Made, joined
 from studio.services.reenact_gallery import calm_faces, shelf_names
 from studio.services.reenact_mark import film_metadata, frames_file, marked, png_file
-from studio.services.reenact_motion import Options, options_of, retargeted
-from studio.services.reenact_run import Performance, Preview, Progress, Reel, perform, preview
+from studio.services.reenact_motion import Options, Preview, options_of, retargeted
+from studio.services.reenact_run import Performance, Progress, Reel, perform, preview
 from studio.settings import WrongSetting, read_settings
 
 RATE = 12
