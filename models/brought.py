@@ -218,3 +218,14 @@ BROUGHT["emotiefflib"] = Brought(
     where="sb-ai-lab/EmotiEffLib, models/affectnet_emotions/onnx, such as enet_b0_8_va_mtl.onnx",
     unlocks="a stronger backend of the expression vector (needs the extra mien[onnx])",
 )
+
+BROUGHT["lama"] = Brought(
+    name="lama",
+    title="LaMa (ONNX)",
+    filename="lama/lama.onnx",
+    install="models.occlusion.lama:install",
+    who="Suvorov and others, Samsung AI",
+    licence="Apache-2.0",
+    where="an ONNX export such as lama_fp32.onnx of Carve/LaMa-ONNX",
+    unlocks="LaMa in Occlusion's menu of methods (needs the extra mien[onnx])",
+)

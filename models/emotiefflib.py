@@ -6,7 +6,6 @@ linear map of those to 64 numbers: principal directions over Mien's own made fac
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 
 from models.appearance import starter_faces
 from models.cards import file_hash
-from models.errors import BadWeights, MissingWeights
+from models.errors import BadWeights
 from models.faces import align
+from models.onnx_files import package, session
 from models.types import CIRCUMPLEX, EMOTIONS, Expression, Face, Image
 
 CLASSES = ("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
@@ -34,7 +34,7 @@ def install(source: Path, target: Path) -> str:
 
     Raises MissingWeights without the extra, BadWeights when the file is another network.
     """
-    onnx = _package("onnx")
+    onnx = package("onnx")
     model = _read(onnx, source)
     with_features(onnx, model)
     features = _features_of(model.SerializeToString(), starter_faces())
@@ -47,7 +47,7 @@ def install(source: Path, target: Path) -> str:
 
 
 def _read(onnx: Any, source: Path) -> Any:
-    decode_error = _package("google.protobuf.message").DecodeError
+    decode_error = package("google.protobuf.message").DecodeError
     try:
         model = onnx.load(str(source))
         onnx.checker.check_model(model)
@@ -84,31 +84,19 @@ def principal_map(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], N
     return mean.astype(np.float32), directions
 
 
-def _package(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise MissingWeights(f"this needs the package {name}: pip install 'mien[onnx]'") from error
-
-
-def _session(model: bytes) -> Any:
-    runtime = _package("onnxruntime")
-    return runtime.InferenceSession(model, providers=runtime.get_available_providers())
-
-
 def _features_of(model: bytes, faces: tuple[Any, ...]) -> NDArray[np.float32]:
-    session = _session(model)
-    size = input_size(session)
+    opened = session(model)
+    size = input_size(opened)
     rows = []
     for made in faces:
         pixels = align.crop(made.as_face(), made.image, size=size, scale=CROP_SCALE).pixels
-        rows.append(session.run([FEATURES], {session.get_inputs()[0].name: prepare([pixels])})[0].reshape(-1))
+        rows.append(opened.run([FEATURES], {opened.get_inputs()[0].name: prepare([pixels])})[0].reshape(-1))
     return np.stack(rows).astype(np.float32)
 
 
-def input_size(session: Any) -> int:
+def input_size(opened: Any) -> int:
     """Edge of the square the network takes, in pixels; 224 where the file leaves it open."""
-    shape = session.get_inputs()[0].shape
+    shape = opened.get_inputs()[0].shape
     if len(shape) != 4 or shape[1] not in (3, "3"):
         raise BadWeights(f"the network takes {shape}; an image network takes (N, 3, size, size)")
     return shape[2] if isinstance(shape[2], int) else 224
@@ -124,7 +112,7 @@ class EmotiEffReader:
     """The same door as ExpressionReader, on a network that the user brought."""
 
     def __init__(self, file: Path) -> None:
-        self.session = _session(file.read_bytes())
+        self.session = session(file.read_bytes())
         self.size = input_size(self.session)
         notes = self.session.get_modelmeta().custom_metadata_map
         if not all(key in notes for key in MAP_KEYS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TypeVar
 
 import torch
@@ -16,6 +17,7 @@ from models.latent_ofer.official import load_classifier, load_mae, load_refiner
 from models.occlusion.autoencoder import FaceAutoencoder
 from models.occlusion.detector import PatchSvdd
 from models.occlusion.diffusion import FaceDiffusion
+from models.occlusion.lama import Lama
 from models.occlusion.reader import Networks, OcclusionReader
 from models.occlusion.recogniser import LatentExpression
 from models.occlusion.refiner import Refiner
@@ -43,6 +45,7 @@ def load_reader() -> OcclusionReader:
         recogniser=_perhaps(LatentExpression, "ofer", device),
         diffusion=_perhaps(FaceDiffusion, "diffusion", device),
         official=_official(),
+        lama=_lama(),
     )
     return OcclusionReader(networks, backend=backend, device=device)
 
@@ -56,6 +59,11 @@ def _ready(kind: type[Net], name: str, device: torch.device) -> tuple[Net, str]:
 
 def _perhaps(kind: type[Net], name: str, device: torch.device) -> Net | None:
     return _ready(kind, name, device)[0] if (cards.PRETRAINED / f"{name}.json").is_file() else None
+
+
+def _lama() -> Lama | None:
+    file = find_weight("lama", *registry.places().weights_folders)
+    return Lama(file) if file is not None and find_spec("onnxruntime") is not None else None
 
 
 def _official() -> OfficialChain | None:

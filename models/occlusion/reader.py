@@ -24,6 +24,7 @@ from models.occlusion.align import face_matrix
 from models.occlusion.autoencoder import FaceAutoencoder, Guess
 from models.occlusion.detector import PatchFeatures, PatchSvdd
 from models.occlusion.diffusion import FaceDiffusion, OnStep, fill
+from models.occlusion.lama import Lama
 from models.occlusion.painting import blend, inpaint, into_photo, lit_like
 from models.occlusion.recogniser import LatentExpression, activation
 from models.occlusion.refiner import Refiner
@@ -38,6 +39,7 @@ METHODS = {
     "navier_stokes": "Navier-Stokes (OpenCV)",
     "mean_face": "Mean face",
     "latent_ofer": "Latent-OFER, the authors' files",
+    "lama": "LaMa, your file",
 }
 """Every way to fill a hole, by name; `OcclusionReader.methods` has those that can be used here."""
 DIFFUSION_STEPS = 20
@@ -58,6 +60,7 @@ class Networks:
     recogniser: LatentExpression | None = None
     diffusion: FaceDiffusion | None = None
     official: OfficialChain | None = None
+    lama: Lama | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +92,7 @@ class OcclusionReader:
     def methods(self) -> dict[str, str]:
         """Title of each method that can be used here, by name, the usual one first."""
         net = self.networks
-        there = {"mien": net.refiner, "diffusion": net.diffusion, "latent_ofer": net.official}
+        there = {"mien": net.refiner, "diffusion": net.diffusion, "latent_ofer": net.official, "lama": net.lama}
         return {name: title for name, title in METHODS.items() if there.get(name, True) is not None}
 
     def crop(self, image: Image, face: Face) -> FaceCrop:
@@ -137,6 +140,9 @@ class OcclusionReader:
             filled = _timed(spent, "official", lambda: official.fill(crop.pixels, mask))
             coarse, refined = filled.coarse, filled.coarse if filled.refined is None else filled.refined
             spent |= filled.milliseconds
+        elif method == "lama":
+            lama = _brought(self.networks.lama, "lama")
+            coarse = refined = _timed(spent, "coarse", lambda: lama.fill(crop.pixels, mask))
         else:
             coarse = refined = self._plain(crop.pixels, mask, method, spent)
         blended = _timed(spent, "blended", lambda: blend(crop.pixels, refined, mask))
