@@ -48,5 +48,6 @@ def performance_view(made: Performance) -> str:
         picture = source(shrink(made.still, SHOWN_EDGE)[0])
         return render("reenact_view.html", kind="still", pictures=[(0.0, picture)], words="")
     count = len(made.reel)
-    words = f"{count} frames, {made.moved.times[count - 1]:.1f} seconds"
+    seconds = made.moved.times[count - 1] + 1 / made.moved.rate
+    words = f"{count} {'frame' if count == 1 else 'frames'}, {seconds:.1f} seconds"
     return render("reenact_view.html", kind="film", film=base64.b64encode(made.film).decode(), words=words)

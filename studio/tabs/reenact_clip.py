@@ -93,9 +93,9 @@ class Clip:
             elem_classes="drop",
             elem_id="reenact-driver-zone",
         )
+        self.crops = CropView(label="The square that is cut from the driver", elem_id="reenact-driver-crops")
         self.recorder = ClipRecorder(elem_id="reenact-recorder")
         self.shelf = Shelf(elem_id="reenact-shelf")
-        self.crops = CropView(label="The square that is cut from the driver", elem_id="reenact-driver-crops")
 
     def _lay_out_networks(self) -> list[Any]:
         """What draws: only a choice where FSRT's own files are here."""
@@ -104,7 +104,7 @@ class Clip:
             offered, value=OPEN_NAME, label="Drawn by", visible=len(offered) > 1, elem_id="reenact-network"
         )
         with gr.Group(visible=False, elem_classes="plain-group") as self.official:
-            gr.HTML(f'<p class="quiet">{LICENCE}</p>', apply_default_css=False)
+            gr.HTML(f'<p class="quiet consent">{LICENCE}</p>', apply_default_css=False)
             size = gr.Radio(list(SIZES), value=next(iter(SIZES)), label="Size of the face", elem_id="reenact-size")
             half = gr.Checkbox(False, label="Faster, with a little less exact colours", elem_id="reenact-half")
         return [drawn_by, size, half]
@@ -183,7 +183,8 @@ class Clip:
         options = _options(reference, said)
         refused = refusal(driver, options)
         if refused:
-            yield page(crops=crops_of(driver, 0.0, reference), view="", hint=advice([refused]), line="", work=True)
+            crops, button = crops_of(driver, 0.0, reference), button_of(driver, interactive=False)
+            yield page(crops=crops, view="", hint=advice([refused]), line="", button=button, work=True)
         elif options.network == "official":
             stopper.release()
             yield from self._studied(performer, driver, options, studied, stopper)

@@ -58,9 +58,9 @@ def crops_of(driver: Driver, at_s: float, reference: float | None) -> Any:
     return gr.update(value=driver_crops(driver, reference_s=at_s, automatic=reference is None))
 
 
-def button_of(driver: Driver) -> gr.Button:
+def button_of(driver: Driver, *, interactive: bool = True) -> gr.Button:
     """Return the button by what it will make."""
-    return gr.Button("Make the picture" if driver.kind == "photo" else "Make the film", interactive=True)
+    return gr.Button("Make the picture" if driver.kind == "photo" else "Make the film", interactive=interactive)
 
 
 def hint_of(performer: Performer, driver: Driver, options: Options, reference_s: float) -> str:
@@ -94,8 +94,7 @@ def finished(made: Performance) -> tuple[Any, ...]:
         return told, gr.skip(), made.driver, gr.skip(), button, gr.Group(visible=False), None
     status = ""
     if not made.is_whole:
-        until, whole = made.moved.times[len(made.reel) - 1], made.moved.times[-1]
-        status = note("Stopped", f"The first {until:.1f} of {whole:.1f} seconds were made. They can be taken home.")
+        status = note("Stopped", f"{_counted(len(made.reel), len(made.moved.drives))} made, and can be taken home.")
     frame_s = made.drawing_s / len(made.reel)
     drawn = f"{frame_s * 1000:.0f} ms" if frame_s < 1 else f"{frame_s:.1f} s"
     line = quiet_line(
@@ -105,3 +104,7 @@ def finished(made: Performance) -> tuple[Any, ...]:
         measured_words() if made.options.network == "open" else "",
     )
     return status, performance_view(made), made.driver, line, button, gr.Group(visible=True), made
+
+
+def _counted(done: int, wanted: int) -> str:
+    return f"The first of {wanted} frames was" if done == 1 else f"The first {done} of {wanted} frames were"
