@@ -91,6 +91,7 @@ def test_a_made_face_smiles_on_film(visitors: Visitors, tmp_path: Path) -> None:
     previewed(page)
     assert page.locator("#reenact-view .reenact-preview img").count() == 6
     assert "fsrt_open" in page.inner_text("#reenact-line")
+    assert not page.is_visible("#reenact-network")  # FSRT's own files were not brought here
     page.click("#reenact-go")
     page.wait_for_selector("#reenact-status .working")
     page.wait_for_selector("#reenact-view video")
