@@ -121,7 +121,7 @@ class Triplet(Base):
         CheckConstraint("purpose IN ('train', 'evaluation', 'gold', 'qualification')", name="purpose_known"),
         CheckConstraint("mode IN ('odd_one_out', 'head_two', 'grid')", name="mode_known"),
         CheckConstraint("taken >= 0 AND (wanted IS NULL OR taken <= wanted)", name="overlap_kept"),
-        Index("ix_triplet_open", "project_id", "rank", sqlite_where=text("taken < wanted"),
+        Index("ix_triplet_open", "project_id", "purpose", "rank", sqlite_where=text("taken < wanted"),
               postgresql_where=text("taken < wanted")),
         Index("ix_triplet_purpose", "project_id", "purpose", "rank"),
         Index("ix_triplet_wanted", "project_id", "purpose", "wanted", "taken"),

@@ -100,8 +100,10 @@ class Projects(Connected):
                 connection.execute(self._insert(Candidate).on_conflict_do_nothing(), rows)
 
     def count_waiting(self, project_id: int, *, at_most: int = 1000) -> int:
-        """Return how many questions still want answers; stops counting at `at_most`."""
-        waiting = select(Triplet.id).where(Triplet.project_id == project_id, Triplet.taken < Triplet.wanted)
+        """Return how many training questions still want answers; stops counting at `at_most`."""
+        waiting = select(Triplet.id).where(
+            Triplet.project_id == project_id, Triplet.purpose == "train", Triplet.taken < Triplet.wanted
+        )
         with self._read() as connection:
             return connection.scalar(select(func.count()).select_from(waiting.limit(at_most).subquery())) or 0
 

@@ -18,6 +18,9 @@ from db.types import AnnotatorRow, ProjectRow, Question
 REPEAT_AFTER = 20
 """Answers between a question and its designed repeat."""
 EXPIRED_AT_ONCE = 200
+EVALUATION_SHARE = 0.2
+"""Of the questions that are work: those that judge models, as long as there are any that a person has not seen."""
+KINDS_OF_WORK = ("train", "evaluation")
 
 _chance = random.SystemRandom()
 Found = Row[*tuple[Any, ...]]
@@ -86,7 +89,9 @@ class Queue(Connected):
             if purpose == "repeat":
                 triplet = _to_repeat(connection, project, person)
             elif purpose == "work":
-                triplet = self._work(connection, project, person)
+                first = int(_chance.random() < EVALUATION_SHARE)
+                triplet = self._work(connection, project, person, KINDS_OF_WORK[first])
+                triplet = triplet or self._work(connection, project, person, KINDS_OF_WORK[1 - first])
             else:
                 unseen = _unseen(project, person).where(Triplet.purpose == purpose)
                 triplet = connection.execute(unseen).one_or_none()
@@ -112,12 +117,16 @@ class Queue(Connected):
         )  # fmt: skip
         return (connection.scalar(shown) or 0) < project.qualification
 
-    def _work(self, connection: Connection, project: ProjectRow, person: AnnotatorRow) -> Found | None:
-        """Take a place in a question that wants answers; goes on from this person's last place in the queue."""
+    def _work(self, connection: Connection, project: ProjectRow, person: AnnotatorRow, kind: str) -> Found | None:
+        """Take a place in a question of this kind that wants answers, after this person's last one in the queue.
+
+        Everybody begins at the front, so that what is asked of several people is soon answered by all of them.
+        """
         last = connection.scalar(
             select(Assignment.rank)
+            .join(Triplet, Triplet.id == Assignment.triplet_id)
             .where(Assignment.project_id == project.id, Assignment.annotator_id == person.id)
-            .where(Assignment.purpose == "work")
+            .where(Assignment.purpose == "work", Triplet.purpose == kind)
             .order_by(Assignment.id.desc())
             .limit(1)
         )
@@ -125,7 +134,7 @@ class Queue(Connected):
         if last is not None:
             places = [Triplet.rank > last, Triplet.rank < last]
         for place in places:
-            waiting = _waiting(project, person).where(place)
+            waiting = _waiting(project, person).where(Triplet.purpose == kind, place)
             while (triplet := connection.execute(waiting).one_or_none()) is not None:
                 if person.role == "visitor" or take_place(connection, triplet.id):
                     return triplet

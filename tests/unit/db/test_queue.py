@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -212,3 +213,22 @@ def test_the_same_questions_can_be_queued_by_several_at_once(store: Store) -> No
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(queue, range(6)))
     assert len(overlaps(store)) == len({one.faces for one in asked})
+
+
+def test_questions_that_judge_models_are_mixed_in_by_a_share(store: Store) -> None:
+    world = make_world(store, faces=24, triplets=300)
+    judging = [NewTriplet(three, purpose="evaluation") for three in itertools.combinations(world.faces[-12:], 3)]
+    store.add_triplets(world.project.id, judging[:200])
+    assert store.count_waiting(world.project.id) == 300  # what judges is not counted: more to learn from is needed
+    person = world.person("Ada")
+    kinds = []
+    purpose_of = text("SELECT purpose FROM triplet WHERE id = :id")
+    for number in range(150):
+        (question,) = world.take(person)
+        with store.engine.connect() as connection:
+            kinds.append(connection.scalar(purpose_of, {"id": question.triplet_id}))
+        world.say(person, question, key=f"a{number}")
+    assert 10 <= kinds.count("evaluation") <= 55
+    while questions := world.take(person):  # when one kind is used up, the other goes on
+        world.say(person, questions[0])
+    assert set(overlaps(store).values()) == {1}
