@@ -229,3 +229,14 @@ BROUGHT["lama"] = Brought(
     where="an ONNX export such as lama_fp32.onnx of Carve/LaMa-ONNX",
     unlocks="LaMa in Occlusion's menu of methods (needs the extra mien[onnx])",
 )
+
+BROUGHT["ict-facekit"] = Brought(
+    name="ict-facekit",
+    title="ICT-FaceKit's head (the folder FaceXModel with its OBJ files, or an npz of the same arrays)",
+    filename="ict_facekit.npz",
+    install="models.head.ict:install_ict",
+    who="the Vision and Graphics Lab of USC's Institute for Creative Technologies",
+    licence="MIT",
+    where="github.com/ICT-VGL/ICT-FaceKit: clone it (about 400 MB) and give its folder FaceXModel",
+    unlocks="a full head with tongue, gums and 32 teeth in Mesh, moved by the same 52 coefficients",
+)

@@ -16,7 +16,6 @@ from models.faces.names import IRIS_LEFT, IRIS_RIGHT
 from models.head.head import Head
 from models.head.parameters import HeadParameters
 from models.head.reader import HeadReader
-from models.head.repaint import repaint
 from models.mesh_evaluation import correlation
 from models.smirk_open.painter import ExpressionPainter
 from models.training.data import FaceSet, read_faces, split
@@ -101,7 +100,7 @@ def measure_edits(
     correlation of the coefficients read with those asked; `expression_off`: their mean absolute difference. Each also
     for the carried photo alone.
     """
-    ways = {"": painter, "carried_": lambda image, one, other: repaint(painter.head, one, other, image)}
+    ways = {"": painter, "carried_": painter.carried}
     result: dict[str, float] = {}
     for start, way in ways.items():
         points, read, asked, lost = [], [], [], 0

@@ -110,6 +110,18 @@ def _head() -> Any:
     return HeadReader(load_head(), encoder, actions=actions)
 
 
+def _smirk_open_generator() -> Any:
+    from models.head import load_head  # noqa: PLC0415 - torch loads when a photo is first painted
+    from models.smirk_open.generator import OpenGenerator  # noqa: PLC0415
+    from models.smirk_open.painter import ExpressionPainter  # noqa: PLC0415
+
+    config, tensors, backend = shipped("smirk_open_generator")
+    network = OpenGenerator(**config)
+    network.load_state_dict(tensors)
+    device = choose_device(places().device)
+    return ExpressionPainter(network, load_head(), backend=backend, device=device, dtype=precision(device))
+
+
 def _dfc_vae() -> Any:
     from models.dfc_vae.space import load_space  # noqa: PLC0415 - torch loads when a face is first coded
 
@@ -166,6 +178,7 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     "faces": _faces,
     "deepfever": _deepfever,
     "head": _head,
+    "smirk_open_generator": _smirk_open_generator,
     "dfc_vae": _dfc_vae,
     "fsrt_open": _fsrt_open,
     "occlusion": _occlusion,

@@ -35,20 +35,22 @@ function bytes(text) {
 
 // One copy for the page, however often a viewer is made anew.
 function loadHead() {
-  window.mien.head ??= server.mesh_head({}).then((text) => {
-    const message = JSON.parse(text);
-    return {
-      ...message,
-      faces: new Uint16Array(bytes(message.faces)),
-      uvs: new Uint16Array(bytes(message.uvs)),
-      colours: new Uint8Array(bytes(message.colours)),
-      shapes: message.shapes.map(({ rows, moves, scale }) => ({
-        rows: new Uint16Array(bytes(rows)),
-        moves: Float32Array.from(new Int16Array(bytes(moves)), (value) => value * scale),
-      })),
-    };
-  }).catch((error) => { window.mien.head = undefined; throw error; });
+  window.mien.head ??= server.mesh_head({}).then((text) => unpacked(JSON.parse(text)))
+    .catch((error) => { window.mien.head = undefined; throw error; });
   return window.mien.head;
+}
+
+function unpacked(message) {
+  return {
+    ...message,
+    faces: new Uint16Array(bytes(message.faces)),
+    uvs: new Uint16Array(bytes(message.uvs)),
+    colours: new Uint8Array(bytes(message.colours)),
+    shapes: message.shapes.map(({ rows, moves, scale }) => ({
+      rows: new Uint16Array(bytes(rows)),
+      moves: Float32Array.from(new Int16Array(bytes(moves)), (value) => value * scale),
+    })),
+  };
 }
 
 // A head that comes as it is, without anything to move it by.
@@ -132,8 +134,10 @@ function redraw({ reshape = false } = {}) {
   window.requestAnimationFrame((now) => {
     asked = false;
     if (stale) shape();
+    keepPace(now);
     paint(stale);
     stale = false;
+    settle();
     frames = [...frames.filter((time) => now - time < 1000), now];
     root.dataset.frames = frames.length; // drawn within the last second
   });

@@ -1,31 +1,33 @@
 // Part of the viewer: drawing with WebGL, or with a plain canvas where there is none.
 const LIGHTS = [[-0.45, 0.55, 0.75, 0.5], [0.7, 0.1, 0.6, 0.2], [0, -0.5, 0.6, 0.08]];
+// The head has so many corners that light is reckoned at them and not at each pixel, of which there are 50 times more.
 const VERTEX = `
   attribute vec3 place; attribute vec3 normal; attribute vec2 uv; attribute vec3 colour;
-  uniform mat3 turn; uniform float scale; uniform vec2 shift; uniform float lift;
-  varying vec3 facing; varying vec2 at; varying vec3 own;
+  uniform mat3 turn; uniform float scale; uniform vec2 shift; uniform float lift; uniform float textured;
+  varying vec2 at; varying vec3 lit;
   void main() {
     vec3 seen = turn * place;
-    facing = turn * normal; at = uv; own = colour;
-    gl_Position = vec4(seen.xy * scale + shift, -seen.z * 2.0 - lift, 1.0);
-  }`;
-const FRAGMENT = `
-  precision mediump float;
-  uniform sampler2D skin; uniform float textured; uniform float wired; uniform float alpha; uniform vec3 ink;
-  varying vec3 facing; varying vec2 at; varying vec3 own;
-  void main() {
-    vec3 n = normalize(facing);
+    vec3 n = normalize(turn * normal);
     float light = 0.38;
     ${LIGHTS.map(([x, y, z, s]) => `light += ${s.toFixed(2)} * max(dot(n, normalize(vec3(${x.toFixed(2)}, ${y.toFixed(2)}, ${z.toFixed(2)}))), 0.0);`).join("\n")}
-    vec3 clay = own * light;
-    vec3 taken = texture2D(skin, vec2(at.x, 1.0 - at.y)).rgb * (0.65 + 0.35 * light);
-    vec3 colour = mix(clay, taken, textured);
-    gl_FragColor = vec4(mix(colour, ink, wired), 1.0) * alpha;
+    at = vec2(uv.x, 1.0 - uv.y);
+    lit = mix(colour * light, vec3(0.65 + 0.35 * light), textured);
+    gl_Position = vec4(seen.xy * scale + shift, -seen.z * 2.0 - lift, 1.0);
   }`;
+const CLAY = `
+  precision mediump float;
+  uniform float wired; uniform float alpha; uniform vec3 ink;
+  varying vec2 at; varying vec3 lit;
+  void main() { gl_FragColor = vec4(mix(lit, ink, wired), 1.0) * alpha; }`;
+const SKIN = `
+  precision mediump float;
+  uniform sampler2D skin;
+  varying vec2 at; varying vec3 lit;
+  void main() { gl_FragColor = vec4(texture2D(skin, at).rgb * lit, 1.0); }`;
 
 let gl = null;
-let program = null;
-let spots = {};
+let paints = {}; // the two ways to colour, each with the places of its settings
+const ATTRIBUTES = ["place", "normal", "uv", "colour"];
 let buffers = {};
 let picture = null; // the skin's texture
 let lines = [0, 0]; // ends of the front's edges and of all
@@ -38,16 +40,21 @@ function compile(kind, text) {
   return made;
 }
 
+function paintWith(fragment, names) {
+  const program = gl.createProgram();
+  gl.attachShader(program, compile(gl.VERTEX_SHADER, VERTEX));
+  gl.attachShader(program, compile(gl.FRAGMENT_SHADER, fragment));
+  ATTRIBUTES.forEach((name, spot) => gl.bindAttribLocation(program, spot, name)); // the same in both
+  gl.linkProgram(program);
+  return { program, ...Object.fromEntries(names.map((name) => [name, gl.getUniformLocation(program, name)])) };
+}
+
 function openGl() {
-  gl = canvas.getContext("webgl", { antialias: true, alpha: true, premultipliedAlpha: true, preserveDrawingBuffer: true });
+  gl = canvas.getContext("webgl", { antialias: false, alpha: true, premultipliedAlpha: true });
   root.dataset.drawn = gl ? "webgl" : "canvas";
   if (!gl) return;
-  program = gl.createProgram();
-  gl.attachShader(program, compile(gl.VERTEX_SHADER, VERTEX));
-  gl.attachShader(program, compile(gl.FRAGMENT_SHADER, FRAGMENT));
-  gl.linkProgram(program);
-  gl.useProgram(program);
-  for (const name of ["turn", "scale", "shift", "lift", "skin", "textured", "wired", "alpha", "ink"]) spots[name] = gl.getUniformLocation(program, name);
+  const shared = ["turn", "scale", "shift", "lift", "textured"];
+  paints = { clay: paintWith(CLAY, [...shared, "wired", "alpha", "ink"]), skin: paintWith(SKIN, [...shared, "skin"]) };
   gl.enable(gl.DEPTH_TEST);
   gl.enable(gl.CULL_FACE);
 }
@@ -70,7 +77,7 @@ function feedHead() {
 }
 
 function feed(name, values, size, kind, normalised) {
-  const spot = gl.getAttribLocation(program, name);
+  const spot = ATTRIBUTES.indexOf(name);
   buffers[name] = gl.createBuffer();
   gl.bindBuffer(gl.ARRAY_BUFFER, buffers[name]);
   gl.bufferData(gl.ARRAY_BUFFER, values ?? head.vertices * 12, values ? gl.STATIC_DRAW : gl.DYNAMIC_DRAW);
@@ -101,7 +108,7 @@ function wear(address) {
       gl.bindTexture(gl.TEXTURE_2D, picture);
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB, gl.RGB, gl.UNSIGNED_BYTE, image);
       gl.generateMipmap(gl.TEXTURE_2D);
-      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_LINEAR);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_NEAREST);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
     } else {
@@ -112,9 +119,39 @@ function wear(address) {
   image.src = address;
 }
 
-function fit() {
-  const edge = Math.round(Math.min(stage.clientWidth, stage.clientHeight) * Math.min(window.devicePixelRatio || 1, 2));
+// While the head moves it is drawn with one pixel for each of the page's, or fewer where that takes too long; at rest
+// it is drawn once more with as many as the screen shows, and at least four for each of the page's: that smooths edges.
+const MOVING = [1, 0.75, 0.5, 0.35];
+const [SLOW, FAST] = [31, 18]; // milliseconds from picture to picture
+let pace = 0; // row of MOVING
+let resting = 0; // the timer that waits for rest
+let gaps = [];
+let last = 0;
+
+function keepPace(now) {
+  if (last) gaps.push(now - last); // the first picture after a rest says nothing
+  last = now;
+  if (gaps.length < 4) return;
+  const usual = gaps.sort((one, other) => one - other)[2];
+  gaps = [];
+  if (usual > SLOW && pace < MOVING.length - 1) pace += 1;
+  else if (usual < FAST && pace > 0) pace -= 1;
+}
+
+function fit({ atRest = false } = {}) {
+  const finest = pace > 1 ? 1 : Math.max(Math.min(window.devicePixelRatio || 1, 2), gl ? 2 : 1);
+  const edge = Math.round(Math.min(stage.clientWidth, stage.clientHeight) * (atRest ? finest : MOVING[pace]));
   if (edge && canvas.width !== edge) { canvas.width = edge; canvas.height = edge; }
+}
+
+function settle() {
+  window.clearTimeout(resting);
+  resting = window.setTimeout(() => {
+    if (!face || asked) return; // the next picture comes, and sets the timer again
+    last = 0;
+    gaps = [];
+    paint(false, { atRest: true });
+  }, 160);
 }
 
 // Lids, mouth and face first, then eyes, then skull, neck and ears: what is not wanted is not drawn.
@@ -126,8 +163,8 @@ function spans() {
   return wanted;
 }
 
-function paint(isMoved) {
-  fit();
+function paint(isMoved, { atRest = false } = {}) {
+  fit({ atRest });
   if (!gl) { paintPlain(); return; }
   gl.viewport(0, 0, canvas.width, canvas.height);
   gl.clearColor(0, 0, 0, 0);
@@ -138,29 +175,36 @@ function paint(isMoved) {
       gl.bufferSubData(gl.ARRAY_BUFFER, 0, values);
     }
   }
-  const { turn, scale, x, y } = camera();
-  gl.uniformMatrix3fv(spots.turn, false, turn);
-  gl.uniform1f(spots.scale, scale);
-  gl.uniform2f(spots.shift, x, y);
-  gl.uniform1f(spots.lift, 0);
-  gl.uniform1f(spots.textured, look === "texture" ? 1 : 0);
-  gl.uniform1f(spots.wired, 0);
-  gl.uniform1f(spots.alpha, 1);
   const isWire = look === "wire";
+  useWay(look === "texture" ? paints.skin : paints.clay);
   gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, buffers.faces);
   gl.colorMask(!isWire, !isWire, !isWire, !isWire);
   for (const [start, count] of spans()) gl.drawElements(gl.TRIANGLES, count, gl.UNSIGNED_SHORT, start * 2);
   gl.colorMask(true, true, true, true);
   if (!isWire) return;
-  gl.uniform1f(spots.wired, 1);
-  gl.uniform1f(spots.lift, 0.002);
-  gl.uniform3fv(spots.ink, inkOf(isOver ? "over" : "accent"));
-  gl.uniform1f(spots.alpha, 0.55);
+  gl.uniform1f(paints.clay.wired, 1);
+  gl.uniform1f(paints.clay.lift, 0.002);
+  gl.uniform3fv(paints.clay.ink, inkOf(isOver ? "over" : "accent"));
+  gl.uniform1f(paints.clay.alpha, 0.55);
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, buffers.edges);
   gl.drawElements(gl.LINES, lines[isWhole && !isOver ? 1 : 0], gl.UNSIGNED_SHORT, 0);
   gl.disable(gl.BLEND);
+}
+
+function useWay(way) {
+  const { turn, scale, x, y } = camera();
+  gl.useProgram(way.program);
+  gl.uniformMatrix3fv(way.turn, false, turn);
+  gl.uniform1f(way.scale, scale);
+  gl.uniform2f(way.shift, x, y);
+  gl.uniform1f(way.lift, 0);
+  gl.uniform1f(way.textured, look === "texture" ? 1 : 0);
+  if (way === paints.clay) {
+    gl.uniform1f(way.wired, 0);
+    gl.uniform1f(way.alpha, 1);
+  }
 }
 
 function inkOf(name) {

@@ -165,6 +165,7 @@ element.addEventListener("click", (event) => {
 // The server is told the expression and the view with the wish for a file; nothing is sent while sliders move.
 function order(kind) {
   if (kind === "view") {
+    paint(false, { atRest: true }); // what was drawn before this moment is the browser's no more
     window.mien.save("face-view.png", canvas.toDataURL("image/png"));
     return;
   }
@@ -198,10 +199,10 @@ async function takeFace() {
   if (!props.value) { face = null; root.hidden = true; return; }
   root.hidden = false;
   say.textContent = head ? "" : "Fetching the head";
-  const { baked } = JSON.parse(props.value);
+  const { baked, own } = JSON.parse(props.value);
   try {
     const shared = await loadHead();
-    head = baked ? bakedHead(baked, shared) : shared;
+    head = own ? unpacked(own) : baked ? bakedHead(baked, shared) : shared;
   } catch { say.textContent = "The head did not arrive. Check the connection and reload the page."; return; }
   mirror = head.mirrored;
   root.classList.toggle("baked", Boolean(baked));

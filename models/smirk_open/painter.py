@@ -38,6 +38,10 @@ class ExpressionPainter:
         small = shrunk(carried, matrix)
         return joined(carried, self.change(small), small, matrix)
 
+    def carried(self, image: Image, before: HeadParameters, after: HeadParameters) -> Image:
+        """The same without the network: the photo's own pixels alone."""
+        return carry(self.head, before, after, image).image
+
     def change(self, carried: Carried) -> NDArray[np.float32]:
         """(SIZE, SIZE, 3) what the network adds to a carried crop, in grey levels."""
         with torch.inference_mode():

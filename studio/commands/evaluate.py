@@ -50,6 +50,22 @@ def mesh(
 
 
 @app.command()
+def generator(
+    faces: Annotated[Path, typer.Option(help="data folder with faces256, and films if there are any")],
+    sheet: Annotated[Path | None, typer.Option(help="write a picture of 24 generated faces instead")] = None,
+) -> None:
+    """Edited photos of people never trained on, painted and only carried: psnr, l1_hidden, points, expression_corr."""
+    from models.generator_evaluation import evaluate_generator
+    from models.generator_sheet import contact_sheet
+
+    use_settings()
+    if sheet:
+        contact_sheet(faces, sheet)
+    else:
+        typer.echo(json.dumps(evaluate_generator(faces)))
+
+
+@app.command()
 def reenact(
     clips: Annotated[Path, typer.Option(help="folder of clips, one person each; the first frame is the source")],
     people: Annotated[str, typer.Option(help="all, or held-out: films that training never saw")] = "all",

@@ -21,9 +21,10 @@ def mesh(
     ] = Path("face.glb"),
     number: Annotated[int, typer.Option(min=1, help="which face, best first")] = 1,
     smoothing: Annotated[str, typer.Option(help="clips: none, one-euro or savitzky-golay")] = "savitzky-golay",
+    head: Annotated[str, typer.Option(help="open, or for photos ict-facekit, once it is added")] = "open",
 ) -> None:
     """Write a face as a head: GLB with 51 named morph targets, other 3D files, parameters, or pictures."""
     from studio.services.mesh_files import write_mesh
 
     use_settings()
-    typer.echo(json.dumps(write_mesh(source, out, number=number, smoothing=smoothing)))
+    typer.echo(json.dumps(write_mesh(source, out, number=number, smoothing=smoothing, head=head)))

@@ -41,7 +41,8 @@ FILE_KINDS = (
     FileKind("sheet", "Sheet", "Photo, overlay, turned and neutral views in one picture"),
     FileKind("turntable", "Turntable MP4", "The head turning once around"),
     FileKind("gif", "Turntable GIF", "The same as a GIF"),
-    FileKind("photo", "Photo with this expression", "The edited head's skin, laid back into the photo"),
+    FileKind("photo", "Photo with this expression", "The photo's pixels go along; a network adds teeth and eyes"),
+    FileKind("carried", "The same, carried only", "The photo's own pixels alone; what it did not show stays plain"),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,16 @@ from models import registry
 from models.cards import all_cards
 from models.errors import BadInput
 from models.head.head import Head
+from models.head.ict import as_ict, load_ict, palette
 from models.head.parameters import HeadParameters
+from models.head.repaint import repaint
 from models.head.texture import bake_texture
 from models.types import Face, Image
+from models.weights import find_weight, require_weight
 from studio.gpu import on_gpu
 from studio.services.expression import PhotoReading, scaled
 
+GENERATOR, ICT = "smirk_open_generator", "ict-facekit"
 FAR_TURNED = 35.0
 """Degrees from which half of the face is a guess."""
 
@@ -36,6 +41,13 @@ class MeshFace:
     """In pixels of `picture`."""
     backend: str
     milliseconds: float
+    own_head: Head | None = None
+    """What the parameters shape, where it is not the open head."""
+
+    @property
+    def head(self) -> Head:
+        """What the parameters shape."""
+        return self.own_head or the_head()
 
     @property
     def warning(self) -> str:
@@ -84,13 +96,15 @@ def the_head() -> Head:
     return head
 
 
-def vertices_of(parameters: HeadParameters) -> NDArray[np.float32]:
-    """Shape the head: (V, 3) metres."""
-    return the_head().vertices(parameters.identity, parameters.expression)
+def vertices_of(parameters: HeadParameters, head: Head | None = None) -> NDArray[np.float32]:
+    """Shape a head, the open one where no other is given: (V, 3) metres."""
+    return (head or the_head()).vertices(parameters.identity, parameters.expression)
 
 
 def texture_of(mesh: MeshFace) -> Image:
-    """Return the head's skin out of its photo, (512, 512, 3)."""
+    """Return the head's skin out of its photo, (512, 512, 3); another head than the open one has plain colours."""
+    if mesh.own_head is not None:
+        return palette()
     return bake_texture(the_head(), mesh.parameters, vertices_of(mesh.parameters), mesh.picture)
 
 
@@ -110,6 +124,31 @@ def edited(mesh: MeshFace, coefficients: Iterable[object] | None) -> MeshFace:
 def has_encoder() -> bool:
     """Tell whether the encoder `smirk_open` ships here, without loading it."""
     return "smirk_open" in all_cards()
+
+
+def ict_file() -> Path | None:
+    """Return ICT-FaceKit's head where the user brought it."""
+    return find_weight(ICT, *registry.places().weights_folders)
+
+
+def on_ict(mesh: MeshFace) -> MeshFace:
+    """Return the same face on ICT-FaceKit's head; raises MissingWeights without its file."""
+    head = load_ict(require_weight(ICT, *registry.places().weights_folders))
+    return replace(mesh, parameters=as_ict(mesh.parameters, head), backend=ICT, own_head=head)
+
+
+def has_generator() -> bool:
+    """Tell whether the network that paints edited photos ships here, without loading it."""
+    return GENERATOR in all_cards()
+
+
+@on_gpu
+def painted(stage: Image, before: HeadParameters, after: HeadParameters) -> Image:
+    """Return the square photo (S, S, 3) with the expression of `after`, by the network where it ships."""
+    if not has_generator():
+        return repaint(the_head(), before, after, stage)
+    made: Image = registry.load(GENERATOR)(stage, before, after)
+    return made
 
 
 def measured_words(method: str = "fit") -> str:

@@ -31,7 +31,7 @@ from studio.services.mesh import MeshFace, texture_of, the_head, turned_words, v
 from studio.services.mesh_exports import parameter_columns, parameter_row
 from studio.services.mesh_glb import Movement, glb
 from studio.services.mesh_graphics import draw
-from studio.services.mesh_scene import EYE_PARTS, FRONT_PARTS
+from studio.services.mesh_scene import front_of
 from studio.services.timeline import BATCH, MOST_SECONDS, SEARCH_EDGE, SHOWN_EDGE, follow, share_read
 
 FILM_EDGE = 960
@@ -205,7 +205,7 @@ def overlay_film(
     """Yield shares of the work, then an MP4 of the clip with the head laid over: its own frame rate, its own sound."""
     skin = texture_of(clip.best) if look == "texture" and clip.best is not None else None
     head = the_head()
-    faces = head.part_faces(*FRONT_PARTS, *EYE_PARTS)
+    faces = head.part_faces(*front_of(head))
     zoom = min(1.0, FILM_EDGE / max(clip.width, clip.height))
     shares: list[float] = []
 
@@ -263,7 +263,7 @@ def shown_frame(clip: MeshClip, index: int) -> Image:
     if frame.parameters is None:
         return picture
     points = _grown(frame.parameters, frame.width / clip.width).to_picture(vertices_of(frame.parameters))
-    what = Drawable(points, head.part_faces(*FRONT_PARTS, *EYE_PARTS), head.colours)
+    what = Drawable(points, head.part_faces(*front_of(head)), head.colours)
     return _laid_over(what, picture, opacity=0.8)
 
 

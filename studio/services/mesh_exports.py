@@ -17,7 +17,7 @@ from models.faces.names import BLENDSHAPE_NAMES
 from models.head.parameters import HeadParameters
 from models.images import encode_image
 from studio.services import mesh_pictures
-from studio.services.mesh import MeshFace, texture_of, the_head, vertices_of
+from studio.services.mesh import MeshFace, texture_of, vertices_of
 from studio.services.mesh_glb import glb
 
 OBJ_HEAD = "# {title}, metres, y up\nmtllib head.mtl\nusemtl skin\n"
@@ -84,8 +84,8 @@ def as_csv(mesh: MeshFace) -> bytes:
 
 def as_npz(mesh: MeshFace) -> bytes:
     """Return vertices, triangles, landmarks and all parameters."""
-    head, parameters = the_head(), mesh.parameters
-    vertices = vertices_of(parameters)
+    head, parameters = mesh.head, mesh.parameters
+    vertices = vertices_of(parameters, head)
     stream = io.BytesIO()
     np.savez_compressed(
         stream,
@@ -107,12 +107,12 @@ def as_npz(mesh: MeshFace) -> bytes:
 
 def as_glb(mesh: MeshFace) -> bytes:
     """Return the head with its skin and 51 named morph targets."""
-    return glb(the_head(), mesh.parameters, texture_of(mesh))
+    return glb(mesh.head, mesh.parameters, texture_of(mesh))
 
 
 def as_obj(mesh: MeshFace) -> bytes:
     """Return head.obj, head.mtl and head.jpg in one ZIP file."""
-    head, vertices = the_head(), vertices_of(mesh.parameters)
+    head, vertices = mesh.head, vertices_of(mesh.parameters, mesh.head)
     lines = [OBJ_HEAD.format(title="A head by Mien")]
     lines += [f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in vertices]
     lines += [f"vt {u:.5f} {v:.5f}\n" for u, v in head.uvs]
@@ -127,7 +127,9 @@ def as_obj(mesh: MeshFace) -> bytes:
 
 def _trimesh(mesh: MeshFace, *, coloured: bool) -> trimesh.Trimesh:
     colours = mesh_pictures.colours_of(mesh) if coloured else None
-    return trimesh.Trimesh(vertices_of(mesh.parameters), the_head().faces, vertex_colors=colours, process=False)
+    return trimesh.Trimesh(
+        vertices_of(mesh.parameters, mesh.head), mesh.head.faces, vertex_colors=colours, process=False
+    )
 
 
 def exported(shape: trimesh.Trimesh, kind: str) -> bytes:

@@ -15,7 +15,7 @@ from studio.services import mesh_pictures as pictures
 from studio.services.mesh import MeshFace
 from studio.services.mesh_exports import WRITERS, write
 
-PICTURES = ("overlay", "sheet", "photo")
+PICTURES = ("overlay", "sheet", "photo", "carried")
 FILMS = ("turntable", "gif")
 LOOKS = ("texture", "shaded")
 
@@ -71,8 +71,10 @@ def carry_out(mesh: MeshFace, now: MeshFace, order: Order) -> Iterator[float | M
 
 
 def _picture(mesh: MeshFace, now: MeshFace, order: Order) -> Made:
+    if mesh.own_head is not None and order.kind in ("photo", "carried"):
+        raise BadInput("The photo with another expression is made by the open head; choose it first.")
     if order.kind == "overlay":
         return Made("overlay.png", "image/png", encode_image(pictures.overlay(mesh, now), "PNG"))
-    drawn = pictures.sheet(mesh, now) if order.kind == "sheet" else pictures.with_expression(mesh, now)
-    name = "sheet" if order.kind == "sheet" else "expression"
-    return Made(f"{name}.jpg", "image/jpeg", encode_image(np.ascontiguousarray(drawn), "JPEG", quality=93))
+    made = {"sheet": pictures.sheet, "photo": pictures.with_expression, "carried": pictures.carried}[order.kind]
+    name = {"sheet": "sheet", "photo": "expression", "carried": "carried"}[order.kind]
+    return Made(f"{name}.jpg", "image/jpeg", encode_image(np.ascontiguousarray(made(mesh, now)), "JPEG", quality=93))

@@ -18,7 +18,7 @@ from models.head.parameters import HeadParameters
 from models.head.reader import neutral
 from models.head.repaint import repaint
 from models.types import Image
-from studio.services.mesh import MeshFace, texture_of, the_head, vertices_of
+from studio.services.mesh import MeshFace, painted, texture_of, the_head, vertices_of
 from studio.services.mesh_graphics import draw
 from studio.services.mesh_scene import EYE_PARTS, FRONT_PARTS, STAGE_SIZE, stage_of
 
@@ -39,7 +39,7 @@ def drawable(
     skin: Image | None = None,
 ) -> Drawable:
     """Return the head with its colours; `look` is texture, or shaded for plain colours."""
-    head = the_head()
+    head = mesh.head
     parts = [
         name
         for name in head.part_names
@@ -47,7 +47,7 @@ def drawable(
     ]
     texture = (texture_of(mesh) if skin is None else skin) if look == "texture" else None
     return Drawable(
-        parameters.to_picture(vertices_of(parameters)), head.part_faces(*parts), head.colours, head.uvs, texture
+        parameters.to_picture(vertices_of(parameters, head)), head.part_faces(*parts), head.colours, head.uvs, texture
     )
 
 
@@ -89,11 +89,17 @@ def overlay(mesh: MeshFace, now: MeshFace, *, opacity: float = 0.85, look: str =
 
 
 def with_expression(mesh: MeshFace, now: MeshFace) -> Image:
-    """Return the photo with the expression of `now`: its own pixels, carried by the head."""
+    """Return the photo with the expression of `now`: its own pixels, and what a network adds to them."""
     stage, before = stage_of(mesh)
     _, after = stage_of(now)
-    painted = repaint(the_head(), before, after, stage)
-    return laid_back(mesh, painted)
+    return laid_back(mesh, painted(stage, before, after))
+
+
+def carried(mesh: MeshFace, now: MeshFace) -> Image:
+    """Return the photo with the expression of `now`: its own pixels alone, carried by the head."""
+    stage, before = stage_of(mesh)
+    _, after = stage_of(now)
+    return laid_back(mesh, repaint(the_head(), before, after, stage))
 
 
 def laid_back(mesh: MeshFace, stage: Image) -> Image:
@@ -159,7 +165,7 @@ def as_gif(pictures: Iterator[Image], *, rate: int = TURN_RATE) -> bytes:
 
 def colours_of(mesh: MeshFace) -> NDArray[np.uint8]:
     """(V, 3) the skin's colour at each vertex."""
-    skin, uvs = texture_of(mesh), the_head().uvs
+    skin, uvs = texture_of(mesh), mesh.head.uvs
     height, width = skin.shape[:2]
     x = np.clip((uvs[:, 0] * width).astype(int), 0, width - 1)
     y = np.clip(((1 - uvs[:, 1]) * height).astype(int), 0, height - 1)

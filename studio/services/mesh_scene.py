@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.faces.names import MIRRORED_BLENDSHAPES
+from models.head.head import Head
 from models.head.parameters import HeadParameters
 from models.images import encode_image
 from models.types import Face, Image
@@ -26,8 +27,13 @@ REACH = 0.25
 STAGE_SIZE = 640
 STAGE_SCALE = 2.1
 """Edge of the shown part of the photo over the face's longer edge."""
-FRONT_PARTS = ("face", "mouth_cavity", "eye_pocket_right", "eye_pocket_left", "teeth_upper", "teeth_lower")
-EYE_PARTS = ("eye_right", "eye_left")
+FRONT_PARTS = ("face", "mouth_cavity", "gums", "eye_pocket_right", "eye_pocket_left", "teeth_upper", "teeth_lower")
+EYE_PARTS = ("eye_right", "eye_left", "iris_right", "iris_left")
+
+
+def front_of(head: Head) -> tuple[str, ...]:
+    """Name the parts of a head that are seen over its photo."""
+    return tuple(name for name in head.part_names if name in (*FRONT_PARTS, *EYE_PARTS))
 
 
 def packed(values: NDArray[Any]) -> str:
@@ -37,11 +43,16 @@ def packed(values: NDArray[Any]) -> str:
 
 @cache
 def head_data() -> str:
-    """Return what all faces share: triangles, map, colours and the 52 displacements, sparse and in 16 bits."""
-    head = the_head()
+    """Return what all faces of the open head share, as JSON."""
+    return json.dumps(head_message(the_head()), separators=(",", ":"))
+
+
+@cache
+def head_message(head: Head) -> dict[str, Any]:
+    """Return triangles, map, colours and the 52 displacements of a head, sparse and in 16 bits."""
     ranks = np.full(len(head.part_names), 2)
-    ranks[[head.part_names.index(name) for name in FRONT_PARTS]] = 0
-    ranks[[head.part_names.index(name) for name in EYE_PARTS]] = 1
+    ranks[[place for place, name in enumerate(head.part_names) if name in FRONT_PARTS]] = 0
+    ranks[[place for place, name in enumerate(head.part_names) if name in EYE_PARTS]] = 1
     rank = ranks[head.part_of[head.faces]].max(1)
     order = np.argsort(rank, kind="stable")
     shapes = []
@@ -55,7 +66,7 @@ def head_data() -> str:
                 "scale": scale,
             }
         )
-    message: dict[str, Any] = {
+    return {
         "vertices": len(head.neutral),
         "faces": packed(head.faces[order].astype("<u2")),
         "counts": [int((rank == number).sum()) * 3 for number in range(3)],
@@ -65,15 +76,14 @@ def head_data() -> str:
         "mirrored": MIRRORED_BLENDSHAPES.tolist(),
         "reach": REACH,
     }
-    return json.dumps(message, separators=(",", ":"))
 
 
 def scene(mesh: MeshFace, *, others: Sequence[MeshFace] = ()) -> str:
     """Return one face for the viewer: its shape, its expression, where it stands in its photo, and its skin."""
-    head = the_head()
+    head = mesh.head
     stage, at = stage_of(mesh)
     still = head.vertices(mesh.parameters.identity, np.zeros(len(head.expression), np.float32))
-    message = {
+    message: dict[str, Any] = {
         "key": secrets.token_hex(4),
         "neutral": packed(np.round(np.clip(still / REACH, -1, 1) * 32767).astype("<i2")),
         "expression": plain(mesh.parameters.expression),
@@ -89,6 +99,8 @@ def scene(mesh: MeshFace, *, others: Sequence[MeshFace] = ()) -> str:
         ],
         "warning": mesh.warning,
     }
+    if mesh.own_head is not None:
+        message["own"] = head_message(mesh.own_head)
     return json.dumps(message, separators=(",", ":"))
 
 

@@ -22,7 +22,7 @@ from studio.context import Context
 from studio.errors import explained, title_of
 from studio.services.examples import example_picture, examples
 from studio.services.expression import PhotoReading, read_photo, tilt
-from studio.services.mesh import MeshFace, edited, has_encoder, measured_words, read_meshes
+from studio.services.mesh import MeshFace, edited, has_encoder, ict_file, measured_words, on_ict, read_meshes
 from studio.services.mesh_official import NAME, OfficialFace, is_here, official_face, official_scene, write_official
 from studio.services.mesh_orders import Order, carry_out, order_of
 from studio.services.mesh_scene import borrowed, head_data, scene
@@ -33,6 +33,7 @@ EMPTY = (
     "turn, whose expression you can change, and that you can take home.</p></div>"
 )
 OPEN, ENCODER = "The landmarks (measured best)", "The encoder smirk_open"
+ON_ICT = "ICT-FaceKit's full head (your file)"
 METHOD = {OPEN: "fit", ENCODER: "encoder"}
 SLOW: dict[str, Any] = QUICK | {"concurrency_id": "mesh-files", "concurrency_limit": 1}
 
@@ -88,7 +89,12 @@ def build(context: Context) -> Doors:
         with gr.Column(elem_classes="input-side", min_width=280):
             zone = photo_zone("mesh-zone")
             photo = PhotoFaces(elem_id="mesh-faces")
-            offered = [OPEN, *([ENCODER] if has_encoder() else []), *([NAME] if is_here() else [])]
+            offered = [
+                OPEN,
+                *([ENCODER] if has_encoder() else []),
+                *([NAME] if is_here() else []),
+                *([ON_ICT] if ict_file() else []),
+            ]
             system = gr.Radio(
                 offered, value=OPEN, label="Read the head from", visible=len(offered) > 1, elem_id="mesh-system"
             )
@@ -192,6 +198,7 @@ def _seen_by(chosen: str, now: Desk) -> tuple[Any, Any, Desk]:
         meshes = now.meshes
         if now.reading is not None and chosen != now.system:
             meshes = read_meshes(now.reading, METHOD.get(chosen))
+            meshes = tuple(on_ict(mesh) for mesh in meshes) if chosen == ON_ICT else meshes
         after = replace(now, official=None, system=chosen, meshes=meshes)
         return scene(after.mesh, others=after.meshes), _line(after.mesh), after
     face = official_face(now.reading, now.chosen)
@@ -232,7 +239,7 @@ def _save(order: Order, now: Desk, stopper: Brake) -> Iterator[tuple[Any, Any]]:
         sign if sign.isalnum() else "-" for sign in (now.reading.name if now.reading else "face").rsplit(".", 1)[0]
     )
     file = Download(f"{stem[:60] or 'face'}-{done.suffix}", done.media_type, done.content)
-    yield handed_over(file, is_shown=order.kind == "photo"), ""
+    yield handed_over(file, is_shown=order.kind in ("photo", "carried")), ""
 
 
 def handed_over_nothing(said: str) -> Any:

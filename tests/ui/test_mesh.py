@@ -41,10 +41,9 @@ def shown(page: Any, file: Path) -> None:
 
 
 def pixels(page: Any) -> np.ndarray:
-    """What the head's canvas shows, (S, S, 4)."""
+    """What the head's canvas shows, taken home and shrunk or enlarged to (600, 600, 4)."""
     page.wait_for_timeout(500)
-    data = page.evaluate("document.querySelector('.mesh-canvas').toDataURL('image/png')")
-    return np.asarray(Pillow.open(io.BytesIO(base64.b64decode(data.split(",")[1]))))
+    return np.asarray(Pillow.open(io.BytesIO(saved(page, "view"))).resize((600, 600), Pillow.Resampling.BOX))
 
 
 def value_of(page: Any, name: str) -> float:
