@@ -44,11 +44,12 @@ SPARSE_SHARE = 0.2
 """Share of windows of which only few of the photo's pixels are kept."""
 BLOCKS = (1, 3)
 LIMITS = (
-    "224 px. Trained for 25 minutes on about a third of a core (1,060 steps), far too short. It adds to the photo's own "
-    "pixels a little of what they lack: teeth, the inside of a mouth, eyes that open. Against true second pictures it is "
-    "better than the carried pixels alone; Mien's own networks read the wanted expression off it less well. Teeth are a "
-    "soft guess, a tongue is not painted, glasses and beards move as if painted on the skin, and faces turned over 35 "
-    "degrees were not trained. It shows something that did not happen: ask the person first, and say so."
+    "224 px. Trained for 25 minutes on about a third of a core (1,060 steps), far too short. It adds to the photo's "
+    "own pixels a little of what they lack: teeth, the inside of a mouth, eyes that open. Against true second "
+    "pictures it is better than the carried pixels alone; Mien's own networks read the wanted expression off it less "
+    "well. Teeth are a soft guess, a tongue is not painted, glasses and beards move as if painted on the skin, and "
+    "faces turned over 35 degrees were not trained. It shows something that did not happen: ask the person first, and "
+    "say so."
 )
 COMMAND = "mien evaluate generator --faces DATA"
 
