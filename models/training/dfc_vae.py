@@ -68,7 +68,7 @@ class Weights:
     """How much each part of the loss counts; the divergence is per face, in nats, the others are relative errors."""
 
     features: float = 1.0
-    textures: float = 0.3
+    textures: float = 0.6
     pixels: float = 0.5
     divergence: float = 4e-4
 
