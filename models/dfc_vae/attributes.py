@@ -75,6 +75,11 @@ CAPTIONED = (
 )  # fmt: skip
 STEPS = 3.0
 """How many steps each slider reaches to either side."""
+STEP = 1 / STEPS
+"""What one step is to change in a slider's own reading, in standard deviations of that reading among training faces:
+the slider's end is one standard deviation."""
+LEAST = 0.7
+"""Share of `STEP` below which a slider counts as weak."""
 
 
 @dataclass(frozen=True)
@@ -86,17 +91,22 @@ class Attribute:
     less: str
     more: str
     unit: float
-    """What one step means: a standard deviation of the reading among training faces, or of the captions' probe."""
+    """One standard deviation among training faces, of the reading or of the captions' probe."""
     effect: float
-    """Mean measured change per step, in the same unit; 1 is what was aimed at."""
+    """Mean measured change of its own reading per step, in that unit; `STEP` is what was aimed at."""
     side_effect: str
     """The other reading that changes most."""
     side: float
     """How much it changes, in its own unit."""
     is_read: bool
-    """Read off the picture by the landmark network; if not, only a probe on captions knows it."""
+    """Read off the picture by the landmark network; if not, by a probe on the picture's code that captions taught."""
     auc: float = 0.0
     """How well the probe tells held-apart captions; only for attributes that are not read."""
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether a step does much less than it says, or changes something else at least as much."""
+        return self.effect < LEAST * STEP or abs(self.side) >= self.effect
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,17 +39,25 @@ class CropReadings:
         return total
 
 
+def widened(crops: Tensor, *, size: int) -> Tensor:
+    """(B, 3, S, S) crops with the room around them that the landmark network expects: (B, 3, size, size)."""
+    wide = functional.pad(crops, (_border(crops.shape[-1]),) * 4, mode="replicate")
+    return functional.interpolate(wide, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+
+
+def _border(edge: int) -> int:
+    return round(ROOM * edge)
+
+
 @torch.inference_mode()
 def read_crops(network: FaceNet, crops: Tensor) -> CropReadings:
     """Read (N, 3, S, S) crops in [0, 1], both ways round, and average."""
     points, shapes = [], []
     size = int(network.config["size"])
     edge = crops.shape[-1]
-    border = round(ROOM * edge)
-    zoom = (edge + 2 * border) / size
+    zoom = (edge + 2 * _border(edge)) / size
     for part in crops.float().split(BATCH):
-        wide = functional.pad(part, (border,) * 4, mode="replicate")
-        small = functional.interpolate(wide, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+        small = widened(part, size=size)
         plain, mirrored = network(small), network(small.flip(-1))
         back = mirrored.landmarks[:, torch.from_numpy(MIRRORED_LANDMARKS)]
         back = back * back.new_tensor([-1.0, 1.0, 1.0])

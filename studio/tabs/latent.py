@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from models.dfc_vae.attributes import LEAST, STEP, STEPS, Attribute
 from studio.components.doors import Doors, Inlet, Outlet
 from studio.components.drop_zone import PHOTO_TYPES, DropZone
 from studio.components.examples import Examples
@@ -25,12 +26,20 @@ WHAT_IT_IS = """
 A small network squeezes an aligned face of 128 pixels into 128 numbers and paints it again from them. It keeps pose,
 light and expression, and a likeness; it loses pores, hair and earrings, and it invents teeth and glasses.
 
-- A slider adds a direction to the numbers. Three steps are a strong change; most photos look best within two.
+- A slider adds a direction to the numbers. Its end, three steps away, aims at one standard deviation of what is read
+  off the training faces, the same for each slider. What a step really did to faces training never saw stands under
+  each, with the other reading that moves most. Most photos look best within two steps.
 - *Keep the photo's own detail* adds only what the sliders changed to the photo itself. It is sharper for small changes
   and shows double edges for large ones.
 - It learned from some 2,000 people, most of them made by a computer. Faces unlike those come out as somebody else.
 - It is no likeness to tell people by, and no photograph: say so when you show an edited face.
 """
+
+WEAK = f"""
+A step of these does less than {LEAST:.0%} of what a step aims at, or moves something else at least as much.
+"""
+BESIDE = 0.2
+"""Share of a step from which the change of another reading is told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,22 +136,31 @@ def _sliders() -> dict[str, gr.Slider]:
     made = {}
     with gr.Group(elem_classes="slider-grid"):
         for item in attributes():
-            made[item.name] = _slider(item.name, item.title, f"{item.less} to {item.more}; {told(item.name)}")
+            if not item.is_weak:
+                made[item.name] = _measured(item)
         made[FROM_THE_MAP] = _slider(FROM_THE_MAP, "From the map", "select faces there, then Fit a slider")
+    weak = [item for item in attributes() if item.is_weak]
+    if weak:
+        with gr.Accordion(f"Weak sliders ({len(weak)})", open=False, elem_id="latent-weak"):
+            gr.Markdown(WEAK)
+            with gr.Group(elem_classes="slider-grid"):
+                made |= {item.name: _measured(item) for item in weak}
     return made
 
 
+def _measured(item: Attribute) -> gr.Slider:
+    return _slider(item.name, item.title, f"{item.less} to {item.more}; {told(item)}")
+
+
 def _slider(name: str, label: str, info: str) -> gr.Slider:
-    return gr.Slider(-3, 3, value=0, step=0.1, label=label, info=info, buttons=[], elem_id=f"latent-{name}")
+    return gr.Slider(-STEPS, STEPS, value=0, step=0.1, label=label, info=info, buttons=[], elem_id=f"latent-{name}")
 
 
-def told(name: str) -> str:
+def told(item: Attribute) -> str:
     """Say what a step of an attribute was measured to do."""
-    item = next(item for item in attributes() if item.name == name)
-    if not item.is_read:
-        return f"from captions (AUC {item.auc:.2f})"
-    beside = f"; {item.side_effect.lower()} {item.side:+.2f}" if abs(item.side) >= 0.1 else ""
-    return f"a step: {item.effect:+.2f}{beside}"
+    beside = f", {item.side_effect.lower()} {item.side:+.2f}" if abs(item.side) >= BESIDE * STEP else ""
+    words = "" if item.is_read else "; known from captions"
+    return f"a step: {item.effect:+.2f}{beside}{words}"
 
 
 def _ways() -> tuple[LatentView, gr.Button, Saver]:
