@@ -14,3 +14,16 @@ function play() {
 watch("value", () => setTimeout(play));
 setTimeout(play);
 window.mien.serveFaceMenus(element, trigger);
+
+// On a phone what went wrong is said far below the photo that was given: bring it into view.
+for (const name of ["reenact-status", "reenact-desk-status"]) {
+  const status = document.getElementById(name);
+  if (!status || status.dataset.watched) continue;
+  status.dataset.watched = "yes";
+  new MutationObserver(() => {
+    const note = status.querySelector(".status.note");
+    if (!note) return;
+    const { top, bottom } = note.getBoundingClientRect();
+    if (bottom < 0 || top > window.innerHeight) note.scrollIntoView({ block: "center" });
+  }).observe(status, { childList: true, subtree: true });
+}

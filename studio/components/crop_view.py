@@ -50,6 +50,8 @@ def photo_crops(performer: Performer, *, shown: int = 0) -> str:
     """Return the photos of a face with their squares."""
     photos = performer.photos
     count = f", {len(photos)} photos" if len(photos) > 1 else ""
+    others = max(len(photo.faces) for photo in photos) > 1
+    choose = " Several faces were found: drag the square onto the one that shall perform." if others else ""
     return json.dumps(
         {
             "kind": "photos",
@@ -59,7 +61,7 @@ def photo_crops(performer: Performer, *, shown: int = 0) -> str:
             ],
             "boxes": [_shares(photo.box, photo.picture.shape[1]) for photo in photos],
             "shown": min(shown, len(photos) - 1),
-            "words": f"The square is what the network sees{count}.",
+            "words": f"The square is what the network sees{count}.{choose}",
         }
     )
 

@@ -50,4 +50,8 @@ def performance_view(made: Performance) -> str:
     count = len(made.reel)
     seconds = made.moved.times[count - 1] + 1 / made.moved.rate
     words = f"{count} {'frame' if count == 1 else 'frames'}, {seconds:.1f} seconds"
-    return render("reenact_view.html", kind="film", film=base64.b64encode(made.film).decode(), words=words)
+    first = shrink(made.still, SHOWN_EDGE)[0]
+    return render(
+        "reenact_view.html", kind="film", film=base64.b64encode(made.film).decode(), words=words,
+        poster=source(first), width=first.shape[1], height=first.shape[0],
+    )  # fmt: skip

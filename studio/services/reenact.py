@@ -26,6 +26,8 @@ KEPT_EDGE = 2048
 """Longest edge of a source that stills are pasted back into."""
 FILM_EDGE = 960
 SHOWN_EDGE = 720
+CLOSE = 0.8
+"""Edges of the square from its middle that a preview shows of the photo."""
 LEAST_EDGE, MOST_EDGE = 1.0, 4.0
 """Edge of a crop over the longer edge of the landmarks' box."""
 ADVICE = "Faces are found from 40 pixels up. Try a sharper or larger picture, or one with more light."
@@ -191,14 +193,28 @@ def played(performer: Performer, drives: list[Any]) -> list[Image]:
     return draw(square, performer.source, drives)
 
 
-def scene_of(performer: Performer, *, edge: int, is_pasted: bool, mark: bool) -> Scene:
-    """Return where frames are laid: in the first photo with its longest edge at most `edge`, or alone."""
+def scene_of(performer: Performer, *, edge: int, is_pasted: bool, mark: bool, is_close: bool = False) -> Scene:
+    """Return where frames are laid: in the first photo with its longest edge at most `edge`, or alone.
+
+    `is_close` keeps only the surroundings of the square, so that a small face in a large photo can be seen.
+    """
     if not is_pasted:
         return Scene(None, None, mark)
     photo = performer.photos[0]
-    picture, factor = shrink(photo.picture, edge)
+    picture, box = _around(photo.picture, photo.box) if is_close else (photo.picture, photo.box)
+    picture, factor = shrink(picture, edge)
     height, width = (length // 2 * 2 for length in picture.shape[:2])
-    return Scene(np.ascontiguousarray(picture[:height, :width]), scaled_box(photo.box, factor), mark)
+    return Scene(np.ascontiguousarray(picture[:height, :width]), scaled_box(box, factor), mark)
+
+
+def _around(picture: Image, box: Box) -> tuple[Image, Box]:
+    """Cut the part of a picture within CLOSE edges of the square's middle; the box moves along."""
+    height, width = picture.shape[:2]
+    (x, y), reach = box.centre, CLOSE * box.width
+    left, top = max(int(x - reach), 0), max(int(y - reach), 0)
+    right, bottom = min(round(x + reach), width), min(round(y + reach), height)
+    moved = Box(box.left - left, box.top - top, box.right - left, box.bottom - top)
+    return picture[top:bottom, left:right], moved
 
 
 def scaled_box(box: Box, factor: float) -> Box:

@@ -220,7 +220,7 @@ def study(
         before = time.perf_counter()
         drawn.append(render(network, squares, seen.source, readings[number], PREVIEW_STRIDE))
         spent.append(time.perf_counter() - before)
-    scene = scene_of(performer, edge=PREVIEW_EDGE, is_pasted=options.paste_back, mark=mark)
+    scene = scene_of(performer, edge=PREVIEW_EDGE, is_pasted=options.paste_back, mark=mark, is_close=True)
     pictures = tuple((seen.times[number], scene.laid(frame)) for number, frame in zip(picked, drawn, strict=True))
     known = Moved(tuple(readings), seen.times, driver.rate, reference)
     preview = Preview(pictures, known, (time.perf_counter() - begun) * 1000)

@@ -108,7 +108,7 @@ def preview(performer: Performer, driver: Driver, options: Options, *, mark: boo
     last = len(moved.drives) - 1
     numbers = sorted({round(place) for place in np.linspace(0, last, min(PREVIEW_FRAMES, last + 1))})
     drawn = played(performer, [moved.drives[number] for number in numbers])
-    scene = scene_of(performer, edge=PREVIEW_EDGE, is_pasted=options.paste_back, mark=mark)
+    scene = scene_of(performer, edge=PREVIEW_EDGE, is_pasted=options.paste_back, mark=mark, is_close=True)
     frames = tuple((moved.times[number], scene.laid(frame)) for number, frame in zip(numbers, drawn, strict=True))
     return Preview(frames, moved, (time.perf_counter() - begun) * 1000)
 

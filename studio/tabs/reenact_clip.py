@@ -106,7 +106,11 @@ class Clip:
         with gr.Group(visible=False, elem_classes="plain-group") as self.official:
             gr.HTML(f'<p class="quiet consent">{LICENCE}</p>', apply_default_css=False)
             size = gr.Radio(list(SIZES), value=next(iter(SIZES)), label="Size of the face", elem_id="reenact-size")
-            half = gr.Checkbox(False, label="Faster, with a little less exact colours", elem_id="reenact-half")
+            half = gr.Checkbox(
+                False,
+                label="Half precision: faster on some processors, colours a little less exact",
+                elem_id="reenact-half",
+            )
         return [drawn_by, size, half]
 
     def _lay_out_options(self) -> list[Any]:

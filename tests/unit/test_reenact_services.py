@@ -26,7 +26,7 @@ from models.motions import Motion
 from models.types import Box, Image
 from studio.cli import app
 from studio.services import reenact, reenact_edit, reenact_exports
-from studio.services.reenact import Performer, box_of, cropped, hold, is_here, with_photo, without_photo
+from studio.services.reenact import Performer, box_of, cropped, hold, is_here, scene_of, with_photo, without_photo
 from studio.services.reenact_driver import (
     Driver,
     beginning,
@@ -315,6 +315,18 @@ def test_a_preview_shows_a_few_frames_of_a_motion(performer: Performer) -> None:
     pictures = [image.astype(int) for _, image in made.frames]
     assert pictures[0].shape == pictures[-1].shape
     assert max(np.abs(one - pictures[0])[:-40].mean() for one in pictures) > 1.0
+
+
+def test_a_preview_comes_close_to_a_small_face(performer: Performer, faces: list[Image]) -> None:
+    wide = np.full((400, 1200, 3), 120, np.uint8)
+    wide[100:300, 700:900] = np.asarray(Pillow.fromarray(faces[0]).resize((200, 200)))
+    small = hold([wide], name="made")
+    close, whole = (scene_of(small, edge=320, is_pasted=True, mark=False, is_close=near) for near in (True, False))
+    assert close.picture is not None and close.box is not None and whole.picture is not None and whole.box is not None
+    assert close.box.width > 0.5 * close.picture.shape[1] > 2 * whole.box.width
+    assert (
+        max(close.picture.shape) <= 320 and close.laid(np.zeros((256, 256, 3), np.uint8)).shape == close.picture.shape
+    )
 
 
 def test_a_performance_keeps_rate_times_and_sound(performer: Performer, write: Write, tmp_path: Path) -> None:
