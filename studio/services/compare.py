@@ -40,7 +40,7 @@ LEAST_KEPT_OUT = 9
 AT_ONCE = {"random": 1.0}
 """What somebody who waits is given: drawn in a moment."""
 LOOK_AHEAD = 0.05
-"""How often an answer looks whether the queue runs low, so that a slow sampler has time."""
+"""How often an answer looks whether the queue runs low, so that nobody is left with questions of other kinds alone."""
 COUNT_AHEAD = 1 / 1000
 """How often an answer has those before it added up, so that the Team tab finds little left to count."""
 GRID_WORTH = 12
@@ -150,7 +150,7 @@ def serve(store: Store, seat: Seat, *, have: set[int], count: int = AHEAD) -> di
     questions = store.take_questions(seat.project.id, seat.person.id, count=count)
     if len(questions) < count and refill(store, replace(seat.project, sampler_mix=AT_ONCE)):
         questions = store.take_questions(seat.project.id, seat.person.id, count=count)
-    elif "active" in seat.project.sampler_mix and chance.random() < LOOK_AHEAD:
+    elif chance.random() < LOOK_AHEAD:
         ensemble.in_background(seat.project.id, partial(refill, store, seat.project))
     new = [question for question in questions if question.assignment_id not in have]
     faces = store.faces_by_id(face for question in new for face in question.faces)

@@ -170,3 +170,15 @@ def test_the_queue_is_filled_again_before_it_runs_dry(store: Store, project: Pro
     assert compare.refill(store, project) > 200
     assert compare.refill(store, project) == 0
     assert store.count_triplets(project.id, purpose="train") > before
+
+
+def test_there_is_always_more_to_learn_from(store: Store, project: ProjectRow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions that judge models are still waiting when those to learn from run low; new ones are drawn all the same."""
+    monkeypatch.setattr(compare, "LOOK_AHEAD", 1.0)
+    monkeypatch.setattr(compare.ensemble, "in_background", lambda _what, work: work())
+    ada = compare.Seat(store.add_annotator("Ada"), project)
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE triplet SET taken = wanted WHERE purpose = 'train'"))
+    assert store.count_waiting(project.id) == 0
+    compare.serve(store, ada, have=set())
+    assert store.count_waiting(project.id) >= compare.LOW_WATER
