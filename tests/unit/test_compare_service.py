@@ -173,7 +173,7 @@ def test_the_queue_is_filled_again_before_it_runs_dry(store: Store, project: Pro
 
 
 def test_there_is_always_more_to_learn_from(store: Store, project: ProjectRow, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Questions that judge models are still waiting when those to learn from run low; new ones are drawn all the same."""
+    """Questions that judge models still wait when those to learn from run low; new ones are drawn all the same."""
     monkeypatch.setattr(compare, "LOOK_AHEAD", 1.0)
     monkeypatch.setattr(compare.ensemble, "in_background", lambda _what, work: work())
     ada = compare.Seat(store.add_annotator("Ada"), project)
