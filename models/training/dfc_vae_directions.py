@@ -107,7 +107,7 @@ class Bench:
 def run(*, data: Path, out: Path, device: str, resume: bool, minutes: float = 20.0) -> dict[str, float]:
     """Fit, steer for up to `minutes`, calibrate and measure the sliders of the shipped latent space, and ship them.
 
-    `resume` takes up codes and steps of the last run; steps of a network trained in the same way are a good beginning.
+    `resume` takes up codes and steps of the last run with the same network; another network's steps mean nothing to it.
     """
     out.mkdir(parents=True, exist_ok=True)
     curve = out / "curve.jsonl"
@@ -118,7 +118,7 @@ def run(*, data: Path, out: Path, device: str, resume: bool, minutes: float = 20
     network.eval()
     reader = face_ruler()
     kept = out / f"codes-{backend}.npz"
-    learned = out / "steps.npy"
+    learned = out / f"steps-{backend}.npy"
     if not resume:
         kept.unlink(missing_ok=True)
         learned.unlink(missing_ok=True)
