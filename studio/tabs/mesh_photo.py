@@ -207,6 +207,8 @@ def _seen_by(chosen: str, now: Desk) -> tuple[Any, Any, Desk]:
 
 
 def _line(mesh: MeshFace) -> str:
+    if mesh.own_head is not None:
+        return quiet_line("ICT-FaceKit's head, moved by what the open head read", tilt(mesh.parameters.pose))
     ran = (
         f"Own weights {mesh.backend}" if mesh.backend.startswith("smirk") else "Open head, fitted to the own landmarks"
     )
