@@ -123,6 +123,7 @@ class MienTheme(gr.themes.Base):
             button_large_text_size="15px",
             button_large_padding="10px 16px",
             button_transition="background-color 120ms ease",
+            checkbox_border_radius="4px",
             input_border_width="1px",
             input_text_size="*text_md",
         )
