@@ -22,12 +22,12 @@ from models.faces.network import FaceNet
 from models.latent_ofer.chain import OfficialChain
 from models.occlusion.align import face_matrix
 from models.occlusion.autoencoder import FaceAutoencoder, Guess
-from models.occlusion.detector import PatchFeatures, PatchSvdd
+from models.occlusion.detector import PatchFeatures, PatchSvdd, smoothed
 from models.occlusion.diffusion import FaceDiffusion, OnStep, fill
 from models.occlusion.lama import Lama
 from models.occlusion.painting import blend, inpaint, into_photo, lit_like
 from models.occlusion.recogniser import LatentExpression, activation
-from models.occlusion.refiner import Refiner
+from models.occlusion.refiner import Refiner, turned_mean, with_mirror
 from models.occlusion.results import Detection, FaceCrop, Recognition, Reconstruction
 from models.types import EMOTIONS, Crop, Face, Image, Points, check_image
 
@@ -200,16 +200,18 @@ class OcclusionReader:
 
     @torch.inference_mode()
     def _distances(self, detector: PatchSvdd, pixels: Image) -> NDArray[np.float32]:
-        return detector(self._features(self._tensor([pixels])))[0].reshape(self.grid, self.grid).float().cpu().numpy()
+        distances = smoothed(detector(self._features(self._tensor([pixels]))))
+        return distances[0].reshape(self.grid, self.grid).cpu().numpy()
 
     @torch.inference_mode()
     def _mien(self, pixels: Image, mask: NDArray[np.bool_], spent: dict[str, float]) -> tuple[Image, Image]:
+        """Both guesses are means of the crop's own and its mirror image's: their errors differ."""
         refiner = _needed(self.networks.refiner, "refiner")
-        image, covered = self._tensor([pixels]), self._mask(mask)
+        image, covered = with_mirror(self._tensor([pixels])), with_mirror(self._mask(mask))
         guess = _timed(spent, "coarse", lambda: self._guess(image, covered))
         coarse = torch.where(covered > 0, guess.predicted, image)
         refined = _timed(spent, "refined", lambda: refiner(image, covered, coarse, guess.latents))
-        return _image(coarse), _image(torch.where(covered > 0, refined, image))
+        return _image(turned_mean(coarse)), _image(turned_mean(torch.where(covered > 0, refined, image)))
 
     @torch.inference_mode()
     def _diffusion(

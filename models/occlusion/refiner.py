@@ -93,5 +93,15 @@ def mirrored_detail(image: Tensor, mask: Tensor) -> Tensor:
     return (turned - smooth) * seen
 
 
+def with_mirror(pictures: Tensor) -> Tensor:
+    """(1, C, S, S) and its mirror image, (2, C, S, S)."""
+    return torch.cat([pictures, pictures.flip(3)])
+
+
+def turned_mean(pair: Tensor) -> Tensor:
+    """Mean (1, C, S, S) of a picture and a mirrored one (2, C, S, S), the second turned back."""
+    return (pair[:1] + pair[1:].flip(3)) / 2
+
+
 def _steps(channels_in: int, channels_out: int, depth: int) -> nn.Sequential:
     return nn.Sequential(Step(channels_in, channels_out), *(Step(channels_out, channels_out) for _ in range(depth - 1)))

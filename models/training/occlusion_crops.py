@@ -89,7 +89,11 @@ def draw_mask(faces: Faces, rng: np.random.Generator, *, kinds: tuple[str, ...] 
     if rng.random() < 0.7:
         one = faces.draw(rng)
         return occlude(one.pixels, one.landmarks, chance=rng, kinds=kinds).mask
-    size = faces.size
+    return draw_shape(faces.size, rng)
+
+
+def draw_shape(size: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """An ellipse, half of the picture or some strokes, (size, size)."""
     mask = np.zeros((size, size), np.uint8)
     kind = rng.integers(3)
     if kind == 0:

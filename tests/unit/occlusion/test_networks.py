@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from models.occlusion.autoencoder import cells, joined
-from models.occlusion.detector import PatchSvdd
+from models.occlusion.detector import PatchSvdd, smoothed
 from models.occlusion.painting import blend, lit_like
 from models.occlusion.prior import LinearPrior, lay_prior
 from models.occlusion.refiner import Refiner, mirrored_detail
@@ -76,6 +77,25 @@ def test_the_detector_measures_from_its_centre() -> None:
         assert distances.shape == (2, 144) and (distances >= 0).all()
         detector.centre.copy_(detector.embed(features)[1, 7])
         assert detector(features)[1, 7] < 1e-3
+
+
+def test_a_detector_with_convolutions_looks_at_five_by_five_patches() -> None:
+    detector = PatchSvdd(features=10, hidden=8, size=4, neighbours=False, convolutions=2).eval()
+    features = torch.zeros(1, 144, 10)
+    with torch.inference_mode():
+        empty = detector(features)
+        features[0, 6 * 12 + 6] = 3.0
+        changed = ((detector(features) - empty).abs() > 1e-6).reshape(12, 12)
+    rows, columns = changed.nonzero(as_tuple=True)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 8, 4, 8)
+
+
+def test_smoothing_keeps_what_is_even_and_lowers_what_stands_alone() -> None:
+    distances = torch.full((1, 144), 2.0)
+    torch.testing.assert_close(smoothed(distances), distances)
+    distances[0, 70] = 200.0
+    made = smoothed(distances)
+    assert 2 < made[0, 70] < 10 and made[0, 71] > 2 and made[0, 0] == pytest.approx(2.0)
 
 
 def test_a_blend_leaves_no_step_and_touches_nothing_else() -> None:

@@ -21,7 +21,7 @@ from models.training import diffusion, mae, ofer, refiner, svdd
 from models.training.data import held_out, read_faces, split
 from models.training.dfc_vae import face_ruler
 from models.training.loop import Batch
-from models.training.occlusion_crops import Faces, MaskedCrops, draw_masks, patches_hidden
+from models.training.occlusion_crops import Faces, MaskedCrops, draw_masks, draw_shape, patches_hidden
 from tests.unit.occlusion.conftest import average_face, small_autoencoder
 
 SHIPPED = ("mae", "svdd", "refiner", "ofer")
@@ -100,9 +100,22 @@ def test_refiner_and_diffusion_have_gradients_everywhere(data: Path) -> None:
     assert noisy.expression.weight.grad is not None and noisy.unet.conv_in.weight.grad.abs().sum() > 0
 
 
+def test_a_patch_changes_only_what_its_mask_says() -> None:
+    rng = np.random.default_rng(0)
+    pixels, other = rng.integers(0, 255, (2, 120, 120, 3)).astype(np.uint8)
+    for _ in range(12):
+        shape = draw_shape(120, rng)
+        image, mask = svdd.patched(pixels, other, shape, rng)
+        np.testing.assert_array_equal(image[~mask], pixels[~mask])
+        assert mask[shape].mean() > 0.9 and image.dtype == np.uint8
+
+
 def test_a_told_detector_tells_what_it_was_told(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    shares = (rng.random((40, 144)) < 0.2).astype(np.float32)
+    shares = np.zeros((40, 12, 12), np.float32)
+    for row, (top, left) in enumerate(rng.integers(0, 8, (40, 2))):
+        shares[row, top : top + 5, left : left + 5] = 1
+    shares = shares.reshape(40, 144)
     features = torch.from_numpy(rng.normal(0, 1, (40, 144, 12)).astype(np.float32) + 3 * shares[..., None])
     patches = svdd.Patches(features, shares, ("",) * 40)
     network = svdd.train(patches, told=True, out=tmp_path, minutes=0.08, resume=False)
