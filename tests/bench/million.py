@@ -121,7 +121,7 @@ def measure(store: Store, project_id: int, folder: Path) -> dict[str, Any]:
                 break
     with timed(told, "team_figures"):
         counts, _ = store.tally(project_id)
-        tally.people_of(counts), tally.agreement_of(counts), tally.hours_of(counts), store.wanted_answers(project_id)
+        tally.people_of(counts), tally.agreement_of(counts), tally.hours_of(counts), tally.progress_of(counts)
     with timed(told, "ballots"):
         told["ballots_rows"] = len(store.read_ballots(project_id))
     with timed(told, "export_parquet"):
