@@ -61,7 +61,7 @@ RIDGE = 0.05
 LEAST_AUC = 0.75
 LIMITS = (
     "Directions are averages: on a single face a step may do more or less than it says. Beard, glasses and age come "
-    "from few captions of synthetic faces and change the person more than an expression does."
+    "from few captions of synthetic faces. Lids, gaze and the head's turn do less than a step aims at."
 )
 
 
