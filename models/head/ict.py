@@ -25,7 +25,7 @@ VERTICES, IDENTITIES = 26719, 100
 NEUTRAL = "generic_neutral_mesh"
 PARTS: dict[str, tuple[int, int, tuple[int, int, int]]] = {
     "face": (0, 9409, (214, 176, 156)),
-    "skull": (9409, 11248, (206, 168, 148)),
+    "skull": (9409, 11248, (214, 176, 156)),
     "mouth_cavity": (11248, 13294, (120, 52, 50)),
     "eye_pocket_left": (13294, 13678, (150, 98, 88)),
     "eye_pocket_right": (13678, 14062, (150, 98, 88)),
@@ -40,8 +40,10 @@ PARTS: dict[str, tuple[int, int, tuple[int, int, int]]] = {
 """Rows of each part and its plain colour, as ICT's description lists them; tears and lashes, which come after, are left
 out: they need glass and hair."""
 KEPT = 24591
-COLOURS = (*(colour for _, _, colour in PARTS.values()), (24, 24, 26))
-"""Of the parts, and of a pupil."""
+CELLS = (*list(PARTS)[:-2], "pupil", "iris_right", "eye_right")
+"""Order in the palette: colours that meet within a triangle lie side by side, since between them others would show."""
+PALETTE_CELLS, CELL_SIZE = 16, 16
+"""Powers of two, as WebGL wants pictures that are shrunk."""
 POINTS_68 = (
     162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389, 71, 63, 105, 66, 107, 336, 296,
     334, 293, 301, 168, 197, 5, 4, 75, 97, 2, 326, 305, 33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380, 61,
@@ -191,8 +193,8 @@ def load_ict(file: Path) -> Head:
         identity=moves["identity"] @ linear,
         expression=moves["expression"] @ linear,
         faces=faces,
-        uvs=np.stack([(painted + 0.5) / len(COLOURS), np.full(KEPT, 0.5)], 1).astype(np.float32),
-        colours=np.array(COLOURS, np.uint8)[painted],
+        uvs=np.stack([(painted + 0.5) / PALETTE_CELLS, np.full(KEPT, 0.5)], 1).astype(np.float32),
+        colours=_cell_colours()[painted],
         part_of=part_of,
         part_names=tuple(PARTS),
         landmark_vertices=nearest.astype(np.int64),
@@ -200,23 +202,28 @@ def load_ict(file: Path) -> Head:
 
 
 def _with_irises(places: NDArray[np.float32], part_of: NDArray[np.int32]) -> NDArray[np.int32]:
-    """(V,) row of COLOURS; the clear front of an eyeball is painted like the iris behind it."""
-    painted = part_of.copy()
+    """(V,) row of CELLS; the clear front of an eyeball is painted like the iris behind it."""
+    painted = np.array([CELLS.index(name) for name in PARTS], np.int32)[part_of]
     for side in ("left", "right"):
         iris = places[slice(*PARTS[f"iris_{side}"][:2])]
         rows = np.arange(*PARTS[f"eye_{side}"][:2])
         middle, radius = iris[:, :2].mean(0), float(np.ptp(iris[:, 0])) * 0.4
         away = np.linalg.norm(places[rows, :2] - middle, axis=1)
         is_front = places[rows, 2] > iris[:, 2].mean()
-        painted[rows[is_front & (away < radius)]] = list(PARTS).index(f"iris_{side}")
-        painted[rows[is_front & (away < 0.4 * radius)]] = len(PARTS)
+        painted[rows[is_front & (away < radius)]] = CELLS.index(f"iris_{side}")
+        painted[rows[is_front & (away < 0.4 * radius)]] = CELLS.index("pupil")
     return painted
 
 
+def _cell_colours() -> NDArray[np.uint8]:
+    """(PALETTE_CELLS, 3)"""
+    found = [PARTS[name][2] if name in PARTS else (24, 24, 26) for name in CELLS]
+    return np.array(found + found[-1:] * (PALETTE_CELLS - len(found)), np.uint8)
+
+
 def palette() -> NDArray[np.uint8]:
-    """(16, 16 * parts, 3) the plain colours side by side, for `Head.uvs`."""
-    row = np.array(COLOURS, np.uint8)
-    return np.ascontiguousarray(np.repeat(np.repeat(row[None], 16, 1), 16, 0))
+    """(16, 256, 3) the plain colours side by side, for `Head.uvs`."""
+    return np.ascontiguousarray(np.repeat(np.repeat(_cell_colours()[None], CELL_SIZE, 0), CELL_SIZE, 1))
 
 
 def as_ict(parameters: HeadParameters, ict: Head) -> HeadParameters:
