@@ -103,7 +103,7 @@ def _add_answers(
 def _insert(connection: Connection, table: str, first: int, last: int, values: dict[str, str]) -> None:
     columns = ", ".join(values)
     filled = NUMBERS.format(table=table, columns=columns, values=", ".join(values.values()), first=first, last=last)
-    connection.exec_driver_sql(filled)
+    connection.execute(text(filled))  # which leaves percent signs alone
 
 
 def measure(store: Store, project_id: int, folder: Path) -> dict[str, Any]:
