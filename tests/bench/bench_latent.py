@@ -1,0 +1,83 @@
+"""How long a slider of the latent studio takes, from the key to the picture in a real browser.
+
+Run `python -m tests.bench.bench_latent`; it prints one JSON line and ends with 1 when the aim is missed. The clock runs
+in the page, from the key to the decoded picture; `server_cpu_ms` is what this process computed for each, whatever else
+the machine does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Page, sync_playwright
+
+from tests.made_faces import add_made_gallery
+from tests.ui.explore_page import explore_page
+
+AIM_MS = 60.0
+KEYS = 40
+CHROMIUM = os.environ.get("MIEN_CHROMIUM", "/usr/bin/chromium")
+WATCH = """() => {
+  const view = document.querySelector("#latent-view");
+  const shown = () => view.querySelector(".edited img");
+  window.slides = [];
+  let pressed = 0, before = shown().src;
+  document.querySelector("#latent-smile input[type=range]").addEventListener(
+    "keydown", () => { pressed = performance.now(); before = shown().src; }, { capture: true });
+  new MutationObserver(async () => {
+    const image = shown();
+    if (!pressed || !image || image.src === before) return;
+    const begun = pressed;
+    pressed = 0;
+    await image.decode();
+    window.slides.push(performance.now() - begun);
+  }).observe(view, { childList: true, subtree: true, attributes: true });
+}"""
+
+
+def drive(page: Page) -> dict[str, float]:
+    """Put a random face on the table, press keys on the smile's slider, and time each."""
+    page.get_by_role("tab", name="Latent studio").click()
+    page.locator("#latent-draw").click()
+    page.locator("#latent-view .edited img").wait_for()
+    page.evaluate(WATCH)
+    page.locator("#latent-smile input[type=range]").focus()
+    computed = time.process_time()
+    for press in range(KEYS):
+        page.keyboard.press("ArrowRight" if press % 20 < 10 else "ArrowLeft")
+        page.wait_for_function("count => window.slides.length > count", arg=press)
+    computed = (time.process_time() - computed) * 1000 / KEYS
+    times = np.array(page.evaluate("window.slides"))[5:]  # the first ones warm up
+    return {
+        "key_to_picture_ms": float(np.median(times)),
+        "p90_ms": float(np.percentile(times, 90)),
+        "fastest_ms": float(times.min()),
+        "server_cpu_ms": computed,
+    }
+
+
+def main() -> int:
+    """Measure and print; returns the exit status."""
+    with tempfile.TemporaryDirectory() as folder, explore_page(Path(folder), fill=False) as (address, store):
+        add_made_gallery(store)
+        with sync_playwright() as playwright:
+            arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.set_default_timeout(300_000)
+            page.goto(address)
+            figures = drive(page)
+            browser.close()
+    print(
+        json.dumps({name: round(value, 1) for name, value in figures.items()} | {"load": round(os.getloadavg()[0], 1)})
+    )
+    return 0 if figures["key_to_picture_ms"] <= AIM_MS else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
