@@ -15,6 +15,8 @@ from PIL import Image as Pillow
 
 from db.store import Store
 from models import cards
+from studio.services.latent import attributes
+from tests.made_faces import add_made_gallery
 from tests.ui.explore_page import explore_page
 from tests.ui.test_explore import lasso, selected
 
@@ -28,7 +30,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Stor
     missing = {"faces", "dfc_vae", "dfc_vae_directions"} - set(cards.all_cards())
     if missing:
         pytest.skip(f"the shipped weights {', '.join(sorted(missing))} are not there")
-    with explore_page(tmp_path_factory.mktemp("latent")) as served:
+    with explore_page(tmp_path_factory.mktemp("latent"), fill=False) as served:
+        add_made_gallery(served[1])
         yield served
 
 
@@ -111,6 +114,50 @@ def test_a_selection_on_the_map_becomes_a_project(page: Any, studio: tuple[str, 
     page.locator("#explore-status", has_text="The project chosen is open").wait_for()
     assert [project.name for project in studio[1].projects()] == ["chosen"]
     assert studio[1].count_faces(studio[1].gallery("chosen").id) == count >= 24
+
+
+def test_a_selection_on_the_map_becomes_a_slider(page: Any) -> None:
+    page.get_by_role("tab", name="Map").click()
+    page.locator(".map-legend button").first.wait_for()
+    lasso(page, share=0.5)
+    selected(page)
+    page.locator("#explore-fit").click()
+    slider = page.locator("#latent-from_the_map input[type=number]")
+    slider.wait_for(timeout=120_000)  # the studio opens when the faces are coded
+    if not page.evaluate(FACES):
+        page.locator("#latent-draw").click()
+    page.locator("#latent-view .edited img").wait_for()
+    before = edited(page)
+    slider.fill("3")
+    slider.press("Tab")
+    page.wait_for_function("old => document.querySelector('#latent-view .edited img').src !== old", arg=before)
+    record = json.loads(saved(page, "#latent-saver", "Code"))
+    assert record["steps"] == {"from_the_map": 3}
+    slider.fill("0")
+    slider.press("Tab")
+    page.wait_for_function("old => document.querySelector('#latent-view .edited img').src === old", arg=before)
+
+
+def test_sliders_that_do_little_are_called_weak(page: Any) -> None:
+    weak = {item.name for item in attributes() if item.is_weak}
+    if not page.evaluate(FACES):
+        page.locator("#latent-draw").click()
+        page.locator("#latent-view .edited img").wait_for()
+    if weak:
+        page.get_by_role("button", name="Weak sliders").click()
+        page.locator(f"#latent-{min(weak)}").wait_for()
+    inside = "ids => ids.map((id) => Boolean(document.querySelector(`#latent-weak #latent-${id}`)))"
+    names = [item.name for item in attributes()]
+    assert page.evaluate(inside, names) == [name in weak for name in names]
+
+
+def test_photos_without_a_face_and_broken_files_are_told(page: Any, no_face: Path, broken: Path) -> None:
+    before = page.evaluate(FACES)
+    for file, words in ((no_face, "40 pixels"), (broken, "broken.jpg")):
+        page.set_input_files("#latent-zone input[type=file]", str(file))
+        page.get_by_text(words).first.wait_for()
+        page.locator("#latent-zone").wait_for()
+        assert page.evaluate(FACES) == before
 
 
 def test_on_a_phone_the_map_comes_first_and_nothing_is_cut_off(browser: Any, studio: tuple[str, Store]) -> None:
