@@ -21,6 +21,8 @@ EXPIRED_AT_ONCE = 200
 EVALUATION_SHARE = 0.2
 """Of the questions that are work: those that judge models, as long as there are any that a person has not seen."""
 KINDS_OF_WORK = ("train", "evaluation")
+REMEMBERED = 100
+"""Latest questions of a person among which their last place is looked for; of one person there may be thousands."""
 
 _chance = random.SystemRandom()
 Found = Row[*tuple[Any, ...]]
@@ -122,12 +124,19 @@ class Queue(Connected):
 
         Everybody begins at the front, so that what is asked of several people is soon answered by all of them.
         """
-        last = connection.scalar(
-            select(Assignment.rank)
-            .join(Triplet, Triplet.id == Assignment.triplet_id)
+        recent = (
+            select(Assignment.id, Assignment.rank, Assignment.triplet_id)
             .where(Assignment.project_id == project.id, Assignment.annotator_id == person.id)
-            .where(Assignment.purpose == "work", Triplet.purpose == kind)
+            .where(Assignment.purpose == "work")
             .order_by(Assignment.id.desc())
+            .limit(REMEMBERED)
+            .subquery()
+        )
+        last = connection.scalar(
+            select(recent.c.rank)
+            .join(Triplet, Triplet.id == recent.c.triplet_id)
+            .where(Triplet.purpose == kind)
+            .order_by(recent.c.id.desc())
             .limit(1)
         )
         places: list[ColumnElement[bool]] = [Triplet.rank >= 0]
