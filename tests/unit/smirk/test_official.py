@@ -63,8 +63,7 @@ def test_what_is_not_the_checkpoint_is_named(checkpoint):
     changes = {
         "missing smirk_encoder.shape_encoder.shape_layers.0.weight": {k: v for k, v in checkpoint.items() if k != key},
         "unknown smirk_encoder.extra": checkpoint | {ENCODER_PREFIX + "extra": torch.zeros(1)},
-        r"has shape \(100, 960\), expected \(300, 960\)": checkpoint
-        | {key: torch.zeros(100, 960)},
+        r"has shape \(100, 960\), expected \(300, 960\)": checkpoint | {key: torch.zeros(100, 960)},
         "holds values that are not numbers": checkpoint | {key: torch.full((300, 960), torch.nan)},
     }
     for message, tensors in changes.items():
