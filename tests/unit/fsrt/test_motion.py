@@ -157,7 +157,7 @@ def write(path: Path, **changes: object) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "something else"}, "not a motion made"),
+        ({"kind": "something else"}, "not a motion read by FSRT"),
         ({"version": 2}, "version 2"),
         ({"keypoints": None}, "not a complete motion file"),
         ({"version": np.zeros(3)}, "not a complete motion file"),
