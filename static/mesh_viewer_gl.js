@@ -138,9 +138,11 @@ function keepPace(now) {
   else if (usual < FAST && pace > 0) pace -= 1;
 }
 
-function fit({ atRest = false } = {}) {
-  const finest = pace > 1 ? 1 : Math.max(Math.min(window.devicePixelRatio || 1, 2), gl ? 2 : 1);
-  const edge = Math.round(Math.min(stage.clientWidth, stage.clientHeight) * (atRest ? finest : MOVING[pace]));
+function fit({ atRest = false, toKeep = false } = {}) {
+  const full = Math.max(Math.min(window.devicePixelRatio || 1, 2), gl ? 2 : 1);
+  const calm = pace > 1 ? 1 : full; // where drawing is slow, only a picture to keep is worth the wait
+  const fineness = toKeep ? full : atRest ? calm : MOVING[pace];
+  const edge = Math.round(Math.min(stage.clientWidth, stage.clientHeight) * fineness);
   if (edge && canvas.width !== edge) { canvas.width = edge; canvas.height = edge; }
 }
 
@@ -163,8 +165,8 @@ function spans() {
   return wanted;
 }
 
-function paint(isMoved, { atRest = false } = {}) {
-  fit({ atRest });
+function paint(isMoved, { atRest = false, toKeep = false } = {}) {
+  fit({ atRest, toKeep });
   if (!gl) { paintPlain(); return; }
   gl.viewport(0, 0, canvas.width, canvas.height);
   gl.clearColor(0, 0, 0, 0);

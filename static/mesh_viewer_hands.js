@@ -165,7 +165,7 @@ element.addEventListener("click", (event) => {
 // The server is told the expression and the view with the wish for a file; nothing is sent while sliders move.
 function order(kind) {
   if (kind === "view") {
-    paint(false, { atRest: true }); // what was drawn before this moment is the browser's no more
+    paint(false, { toKeep: true }); // what was drawn before this moment is the browser's no more
     window.mien.save("face-view.png", canvas.toDataURL("image/png"));
     return;
   }
