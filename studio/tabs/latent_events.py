@@ -53,7 +53,8 @@ class Events:
         at.faces.choose(explained(self.choose), self.seen, self.shown, **QUICK)
         at.faces.drop(explained(self.drop), self.seen, self.shown, **QUICK)
         for slider in at.sliders.values():
-            slider.input(explained(self.move), self.seen, [at.view, at.line], trigger_mode="always_last", queue=False, **QUICK)
+            moved = explained(self.move)
+            slider.input(moved, self.seen, [at.view, at.line], trigger_mode="always_last", queue=False, **QUICK)
         at.keep_detail.input(explained(self.move), self.seen, [at.view, at.line], **QUICK)
         at.reset.click(lambda: [0] * len(self.names), None, list(at.sliders.values()), **QUICK).then(
             explained(self.move), self.seen, [at.view, at.line], **QUICK
