@@ -15,7 +15,13 @@ from studio.services import mesh_pictures as pictures
 from studio.services.mesh import MeshFace
 from studio.services.mesh_exports import WRITERS, write
 
-PICTURES = ("overlay", "sheet", "photo", "carried")
+PHOTOS = {
+    "sheet": ("sheet.jpg", pictures.sheet),
+    "photo": ("expression.jpg", pictures.with_expression),
+    "carried": ("carried.jpg", pictures.carried),
+}
+"""File name and maker of each picture that is a photo."""
+PICTURES = ("overlay", *PHOTOS)
 FILMS = ("turntable", "gif")
 LOOKS = ("texture", "shaded")
 
@@ -75,6 +81,5 @@ def _picture(mesh: MeshFace, now: MeshFace, order: Order) -> Made:
         raise BadInput("The photo with another expression is made by the open head; choose it first.")
     if order.kind == "overlay":
         return Made("overlay.png", "image/png", encode_image(pictures.overlay(mesh, now), "PNG"))
-    made = {"sheet": pictures.sheet, "photo": pictures.with_expression, "carried": pictures.carried}[order.kind]
-    name = {"sheet": "sheet", "photo": "expression", "carried": "carried"}[order.kind]
-    return Made(f"{name}.jpg", "image/jpeg", encode_image(np.ascontiguousarray(made(mesh, now)), "JPEG", quality=93))
+    name, make = PHOTOS[order.kind]
+    return Made(name, "image/jpeg", encode_image(np.ascontiguousarray(make(mesh, now)), "JPEG", quality=93))

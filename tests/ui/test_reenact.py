@@ -18,6 +18,7 @@ from PIL import Image as Pillow
 from models import cards
 from models.clips import open_clip
 from studio.services.reenact_gallery import calm_faces
+from tests.sounding_clip import write_sounding_clip
 from tests.ui.conftest import Visitors
 from tests.ui.test_page import open_tab
 
@@ -33,20 +34,7 @@ def made_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made face that moves sideways for a second, with a tone."""
     path = tmp_path_factory.mktemp("driver") / "driver.mp4"
     face = np.asarray(Pillow.fromarray(calm_faces()[1].image).resize((256, 256)))
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
-        voice = container.add_stream("aac", rate=16_000, layout="mono")
-        for number in range(10):
-            image = np.ascontiguousarray(np.roll(face, 2 * number, 1))
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-        tone = np.sin(np.arange(16_000) / 16_000 * 440 * 2 * np.pi).astype(np.float32)[None]
-        frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
-        frame.sample_rate = 16_000
-        for packet in (*voice.encode(frame), *voice.encode(None)):
-            container.mux(packet)
-    return path
+    return write_sounding_clip(path, [np.roll(face, 2 * number, 1) for number in range(10)])
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ from studio.services.reenact_gallery import calm_faces
 from studio.services.reenact_motion import Options
 from studio.services.reenact_official import Studied, check_wait, is_here, moved_by, network_for, study
 from studio.services.reenact_run import Performance, Progress, perform
+from tests.sounding_clip import write_sounding_clip
 
 pytestmark = pytest.mark.skipif("fsrt_open" not in cards.all_cards(), reason="the weights fsrt_open are not there")
 WORD = "unit"
@@ -80,20 +81,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory, faces: list[Image]) -> Path:
     """Six frames of a made face that moves to the right, with a tone; in the first there is no face."""
     path = tmp_path_factory.mktemp("clip") / "driver.mp4"
     face = np.asarray(Pillow.fromarray(faces[1]).resize((256, 256)))
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
-        voice = container.add_stream("aac", rate=16_000, layout="mono")
-        for number in range(6):
-            image = np.ascontiguousarray(np.roll(face, 4 * number, 1)) if number else np.full_like(face, 90)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-        tone = np.sin(np.arange(9_600) / 16_000 * 440 * 2 * np.pi).astype(np.float32)[None]
-        frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
-        frame.sample_rate = 16_000
-        for packet in (*voice.encode(frame), *voice.encode(None)):
-            container.mux(packet)
-    return path
+    moved = [np.roll(face, 4 * number, 1) for number in range(1, 6)]
+    return write_sounding_clip(path, [np.full_like(face, 90), *moved])
 
 
 @pytest.fixture(scope="module")
