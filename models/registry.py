@@ -18,20 +18,29 @@ from models.errors import BadInput, MissingWeights
 from models.weights import find_weight
 
 
+HUB_INPAINTING = "hub-inpainting"
+
+
 @dataclass(frozen=True)
 class Places:
     """Where networks run and where files that do not ship may lie."""
 
     device: str = "auto"
     weights_folders: tuple[Path, ...] = ()
+    inpaint_model: str = ""
+    """A pipeline of the Hub, by its id or as a folder, that a host lets fill holes; empty: none."""
+    inpaint_on_cpu: bool = False
+    """Whether it may run where there is no GPU."""
 
 
 _chosen: list[Places] = [Places()]
 
 
-def configure(*, device: str, weights_folders: tuple[Path, ...]) -> None:
+def configure(
+    *, device: str, weights_folders: tuple[Path, ...], inpaint_model: str = "", inpaint_on_cpu: bool = False
+) -> None:
     """Say once, before the first `load`, what to run on; raises RuntimeError when networks are already built."""
-    places = Places(device, weights_folders)
+    places = Places(device, weights_folders, inpaint_model, inpaint_on_cpu)
     if places == _chosen[0]:
         return
     if load.cache_info().currsize:
@@ -165,14 +174,24 @@ def _smirk() -> Any:
     return load_reader(checkpoint, flame, device=choose_device(places().device))
 
 
+def _hub_inpainting() -> Any:
+    from models.occlusion.hub import load_inpainting  # noqa: PLC0415 - torch loads when a hole is first filled
+
+    chosen = places()
+    if not chosen.inpaint_model:
+        raise MissingWeights("no inpainting model is named; the host does that with MIEN_INPAINT_MODEL")
+    return load_inpainting(chosen.inpaint_model, device=choose_device(chosen.device), on_cpu=chosen.inpaint_on_cpu)
+
+
 BROUGHT_BUILDERS: dict[str, Callable[[], Any]] = {
     "smirk": _smirk,
+    HUB_INPAINTING: _hub_inpainting,
     "fsrt-vox256": partial(_fsrt, "fsrt-vox256"),
     "fsrt-vox256-half": partial(_fsrt, "fsrt-vox256", half=True),
     "fsrt-vox256-two-sources": partial(_fsrt, "fsrt-vox256-two-sources"),
     "fsrt-vox256-two-sources-half": partial(_fsrt, "fsrt-vox256-two-sources", half=True),
 }
-"""Networks whose files a user brings; `load` builds them, `load_all` does not ask for them."""
+"""Networks that a user brings or names; `load` builds them, `load_all` does not ask for them."""
 
 BUILDERS: dict[str, Callable[[], Any]] = {
     "faces": _faces,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import TypeVar
 
@@ -17,6 +19,7 @@ from models.latent_ofer.official import load_classifier, load_mae, load_refiner
 from models.occlusion.autoencoder import FaceAutoencoder
 from models.occlusion.detector import PatchSvdd
 from models.occlusion.diffusion import FaceDiffusion
+from models.occlusion.hub import HubInpainting
 from models.occlusion.lama import Lama
 from models.occlusion.reader import Networks, OcclusionReader
 from models.occlusion.recogniser import LatentExpression
@@ -46,6 +49,7 @@ def load_reader() -> OcclusionReader:
         diffusion=_perhaps(FaceDiffusion, "diffusion", device),
         official=_official(),
         lama=_lama(),
+        hub=_hub(),
     )
     return OcclusionReader(networks, backend=backend, device=device)
 
@@ -64,6 +68,10 @@ def _perhaps(kind: type[Net], name: str, device: torch.device) -> Net | None:
 def _lama() -> Lama | None:
     file = find_weight("lama", *registry.places().weights_folders)
     return Lama(file) if file is not None and find_spec("onnxruntime") is not None else None
+
+
+def _hub() -> Callable[[], HubInpainting] | None:
+    return partial(registry.load, registry.HUB_INPAINTING) if registry.places().inpaint_model else None
 
 
 def _official() -> OfficialChain | None:

@@ -24,6 +24,7 @@ from models.occlusion.align import face_matrix
 from models.occlusion.autoencoder import FaceAutoencoder, Guess
 from models.occlusion.detector import PatchFeatures, PatchSvdd, smoothed
 from models.occlusion.diffusion import FaceDiffusion, OnStep, fill
+from models.occlusion.hub import HubInpainting
 from models.occlusion.lama import Lama
 from models.occlusion.painting import blend, inpaint, into_photo, lit_like
 from models.occlusion.recogniser import LatentExpression, activation
@@ -40,8 +41,11 @@ METHODS = {
     "mean_face": "Mean face",
     "latent_ofer": "Latent-OFER, the authors' files",
     "lama": "LaMa, your file",
+    "hub": "Inpainting model of the Hub",
 }
 """Every way to fill a hole, by name; `OcclusionReader.methods` has those that can be used here."""
+DRAWN = ("diffusion", "hub")
+"""Methods that draw several guesses in steps."""
 DIFFUSION_STEPS = 20
 DIFFUSION_SAMPLES = 4
 MOST_SAMPLES = 16
@@ -61,6 +65,8 @@ class Networks:
     diffusion: FaceDiffusion | None = None
     official: OfficialChain | None = None
     lama: Lama | None = None
+    hub: Callable[[], HubInpainting] | None = None
+    """Loads, at the first call, the model that the host named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +98,13 @@ class OcclusionReader:
     def methods(self) -> dict[str, str]:
         """Title of each method that can be used here, by name, the usual one first."""
         net = self.networks
-        there = {"mien": net.refiner, "diffusion": net.diffusion, "latent_ofer": net.official, "lama": net.lama}
+        there: dict[str, object] = {
+            "mien": net.refiner,
+            "diffusion": net.diffusion,
+            "latent_ofer": net.official,
+            "lama": net.lama,
+            "hub": net.hub,
+        }
         return {name: title for name, title in METHODS.items() if there.get(name, True) is not None}
 
     def crop(self, image: Image, face: Face) -> FaceCrop:
@@ -122,7 +134,7 @@ class OcclusionReader:
         seed: int = 0,
         on_step: OnStep | None = None,
     ) -> Reconstruction:
-        """Guess what the mask (S, S) hides; steps, samples, seed and on_step are the diffusion's.
+        """Guess what the mask (S, S) hides; steps, samples, seed and on_step are the diffusion's and the Hub model's.
 
         Raises BadInput for a mask that hides nothing, everything or has another size, MissingWeights for a method whose
         weights are not there, Cancelled when `on_step` answers False.
@@ -131,8 +143,9 @@ class OcclusionReader:
         spent: dict[str, float] = {}
         if method == "mien":
             coarse, refined = self._mien(crop.pixels, mask, spent)
-        elif method == "diffusion":
-            found = self._diffusion(crop.pixels, mask, spent, steps, samples, seed, on_step)
+        elif method in DRAWN:
+            draw = self._diffusion if method == "diffusion" else self._hub
+            found = draw(crop.pixels, mask, spent, steps, samples, seed, on_step)
             blends = tuple(blend(crop.pixels, one, mask) for one in found)
             return Reconstruction(method, found[0], found[0], blends[0], mask, blends, spent)
         elif method == "latent_ofer":
@@ -219,8 +232,7 @@ class OcclusionReader:
         steps: int, samples: int, seed: int, on_step: OnStep | None,
     ) -> list[Image]:  # fmt: skip
         network = _needed(self.networks.diffusion, "diffusion")
-        if not 1 <= samples <= MOST_SAMPLES or not 1 <= steps <= 250:
-            raise BadInput(f"1 to {MOST_SAMPLES} samples in 1 to 250 steps, got {samples} in {steps}")
+        _check_effort(samples, steps)
         image, covered = self._tensor([pixels]), self._mask(mask)
         guess = _timed(spent, "coarse", lambda: self._guess(image, covered))
         coarse = torch.where(covered > 0, guess.predicted, image).clamp(0, 1)
@@ -231,6 +243,21 @@ class OcclusionReader:
             spent, "diffusion", lambda: fill(network, *small, steps=steps, samples=samples, seed=seed, on_step=on_step)
         )
         return _timed(spent, "refined", lambda: self._sharpened(found, image, covered, guess))
+
+    def _hub(
+        self, pixels: Image, mask: NDArray[np.bool_], spent: dict[str, float],
+        steps: int, samples: int, seed: int, on_step: OnStep | None,
+    ) -> list[Image]:  # fmt: skip
+        load = self.networks.hub
+        if load is None:
+            raise MissingWeights("no inpainting model is named here; the host does that with MIEN_INPAINT_MODEL")
+        _check_effort(samples, steps)
+        model = load()
+        return _timed(
+            spent,
+            "hub model",
+            lambda: model.fill(pixels, mask, steps=steps, samples=samples, seed=seed, on_step=on_step),
+        )
 
     def _sharpened(self, found: Tensor, image: Tensor, covered: Tensor, guess: Guess) -> list[Image]:
         """Bring small guesses (N, 3, s, s) to full size, through the refiner where there is one."""
@@ -333,6 +360,11 @@ def _brought(network: Result | None, name: str) -> Result:
     if network is None:
         raise MissingWeights(f"this needs a file of your own; bring it with `mien weights add {name} PATH`")
     return network
+
+
+def _check_effort(samples: int, steps: int) -> None:
+    if not 1 <= samples <= MOST_SAMPLES or not 1 <= steps <= 250:
+        raise BadInput(f"1 to {MOST_SAMPLES} samples in 1 to 250 steps, got {samples} in {steps}")
 
 
 def _timed(spent: dict[str, float], name: str, work: Callable[[], Result]) -> Result:

@@ -18,6 +18,7 @@ RECIPES: dict[str, str] = {
     "head": "models.training.head",
     "head_actions": "models.training.head_actions",
     "smirk": "models.training.smirk",
+    "smirk_synthesis": "models.training.smirk_synthesis",
     "smirk_generator": "models.training.smirk_generator",
     "fsrt": "models.training.fsrt",
     "dfc_vae": "models.training.dfc_vae",

@@ -2,8 +2,8 @@
 
 The teacher's landmarks and blendshapes are the truth; the head's parameters that explain them are found once for each
 face by least squares. Half of the loss is geometry (the shaped head, laid back onto the crop), half is semantics (each
-of the 52 coefficients), and a mirrored crop must give mirrored coefficients. SMIRK's neural-synthesis stage is left
-out: see docs/mesh.md.
+of the 52 coefficients), and a mirrored crop must give mirrored coefficients. SMIRK's second stage is a recipe of its
+own: models.training.smirk_synthesis.
 """
 
 from __future__ import annotations
@@ -20,22 +20,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
 
-from models import registry
-from models.cards import Figure
 from models.faces.names import IRIS_LEFT, IRIS_RIGHT, MIRRORED_BLENDSHAPES, MIRRORED_LANDMARKS
 from models.head import load_head
 from models.head.fit import HeadFit
 from models.head.head import Head
-from models.head.reader import METHODS, HeadReader
-from models.mesh_evaluation import look, measure
 from models.registry import shipped
 from models.smirk_open.encoder import USUAL_SCALE, OpenEncoder, project
-from models.smirk_open.reader import OpenReader
 from models.training.augment import Placement, cut, move, photograph, place
 from models.training.data import FaceSet, read_faces, split
 from models.training.faces import expression_weights, landmark_weights, mirrored, stack
 from models.training.loop import Batch, Budget, fit
-from models.training.ship import CLIPS, CONGRESS, LONDON, MEDIAPIPE, SFHQ, WARPED, WEBMORPH, figure, ship
+from models.training.smirk_card import AblationRow, ship_encoder
 from models.types import Image
 
 log = logging.getLogger(__name__)
@@ -44,13 +39,6 @@ SIZE = 128
 TIGHT = Placement(scale=(1.28, 1.55), shift=0.02, roll=4.0, wide_share=0.0)
 """What the reader cuts: levelled, 1.4 times the face."""
 EXACT = Placement(scale=(1.4, 1.4), shift=0.0, roll=0.0, wide_share=0.0)
-LIMITS = (
-    "Learned from another network's answers, without a scan or a second view: depth is a guess. Faces turned over 35 "
-    "degrees, strongly covered or lit from one side are read less well; puffed cheeks, nose wrinkles and the tongue "
-    "are hardly seen. Trained without SMIRK's neural-synthesis stage."
-)
-MEASURED = 120
-"""About so many held-out faces of each set are measured for the card."""
 LEARNING_RATE = 3e-4
 """Low: the trunk is trained already, and 1e-3 undid in three minutes what it knew of expressions."""
 TWINS = 8
@@ -243,33 +231,4 @@ def train(
 def run(*, data: Path, out: Path, device: str, resume: bool, minutes: float = 45.0) -> dict[str, float]:
     """Train, measure the half-precision weights on held-out people, and ship them with their card."""
     network = train(data=data, out=out, minutes=minutes, device=device, resume=resume)
-    config = {key: value for key, value in dict(network.config).items() if not key.startswith("_")}
-    rounded = OpenEncoder(**config)
-    rounded.load_state_dict(network.half().float().cpu().state_dict())
-    head = load_head()
-    encoder = OpenReader(rounded, head, backend="smirk_open", device=torch.device("cpu"), dtype=torch.float32)
-    reader = HeadReader(head, encoder)
-    figures: dict[str, Figure] = {}
-    finder = registry.load("faces")
-    for part, words in (("faces256", "SFHQ-T2I, London and look-only photos"), ("congress160", "portraits")):
-        if not (data / part / "labels.npz").is_file():
-            continue
-        held = split(read_faces(data / part))[1]
-        seen = look(held.rows(np.arange(len(held)) % max(len(held) // MEASURED, 1) == 0), finder)
-        for method in METHODS:
-            measured = measure(seen, reader, method=method)
-            told = f"{len(seen)} pictures of people never trained on ({words}); method {method}"
-            command = f"mien evaluate mesh --faces DATA/{part} --people held-out --method {method}"
-            for name in ("reprojected_median", "ratio", "expression_corr", "mirror_corr"):
-                figures[f"{part} {method} {name}"] = figure(float(measured[name]), told, command)
-    ship(
-        rounded,
-        "smirk_open",
-        title="The open head's pose, identity and expression",
-        what="Reads pose, camera, 40 identity and 52 expression coefficients of the open head off one face crop.",
-        training_data=(SFHQ, LONDON, WEBMORPH, CONGRESS, CLIPS, WARPED, MEDIAPIPE),
-        recipe="mien train smirk --data DATA",
-        figures=figures,
-        limits=LIMITS,
-    )
-    return {name: value.value for name, value in figures.items()}
+    return ship_encoder([AblationRow("begun", 0, network)], data=data, recipe="mien train smirk --data DATA")
