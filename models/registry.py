@@ -17,8 +17,9 @@ from models.device import choose_device, precision
 from models.errors import BadInput, MissingWeights
 from models.weights import find_weight
 
-
 HUB_INPAINTING = "hub-inpainting"
+HUB_EXTRA = ("transformers", "accelerate")
+"""Packages that a model of the Hub needs besides Mien's own: the extra `mien[hub-inpainting]`."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,8 @@ VARIABLES = {
     "GRADIO_SERVER_NAME": "address to listen on; default: 127.0.0.1, on Spaces 0.0.0.0",
     "MIEN_ADMINS": "Hugging Face accounts, with commas between, that are admins when they sign in",
     "MIEN_SYNTHETIC_MARK": "on or off: whether reenacted pictures carry a visible mark; default: on",
+    "MIEN_INPAINT_MODEL": "inpainting model for the Occlusion tab: an id of the Hub, or a folder; default: none",
+    "MIEN_INPAINT_ON_CPU": "on or off: whether that model may run without a GPU, minutes a guess; default: off",
     "SPACE_ID": "set by Hugging Face Spaces",
     "SPACES_ZERO_GPU": "set by Hugging Face Spaces where a GPU is lent for each call",
 }
@@ -51,6 +54,11 @@ class Settings:
     synthetic_mark: bool = True
     """Whether pictures and films of the Reenact tab carry a visible mark; their metadata always says so."""
 
+    inpaint_model: str = ""
+    """Pipeline that may fill holes in the Occlusion tab: an id of the Hub or a folder; empty: none."""
+    inpaint_on_cpu: bool = False
+    """Whether it may run without a GPU."""
+
     @property
     def own_weights_dir(self) -> Path:
         """Where fetched and brought weights are written."""
@@ -79,6 +87,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         zero_gpu="SPACES_ZERO_GPU" in given,
         admins=frozenset(name.strip() for name in given.get("MIEN_ADMINS", "").split(",") if name.strip()),
         synthetic_mark=_is_on("MIEN_SYNTHETIC_MARK", given.get("MIEN_SYNTHETIC_MARK", "on")),
+        inpaint_model=_model(given.get("MIEN_INPAINT_MODEL", "")),
+        inpaint_on_cpu=_is_on("MIEN_INPAINT_ON_CPU", given.get("MIEN_INPAINT_ON_CPU", "off")),
     )
 
 
@@ -107,6 +117,15 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise WrongSetting(f"MIEN_PORT must be a whole number from 1 to 65535, got {text!r}")
     return int(text)
+
+
+def _model(text: str) -> str:
+    is_folder = text.startswith(("/", ".", "~")) or Path(text).is_absolute()
+    if text and not is_folder and not re.fullmatch(r"[\w.-]+/[\w.-]+", text):
+        raise WrongSetting(
+            f"MIEN_INPAINT_MODEL must be OWNER/NAME, as on the Hub, or the path of a folder, got {text!r}"
+        )
+    return text
 
 
 def _is_on(name: str, text: str) -> bool:

@@ -20,7 +20,12 @@ LAUNCHES = 4
 
 def make_context(settings: Settings) -> Context:
     """Tell the registry its places and open the database; raises BadInput where the address leads nowhere."""
-    registry.configure(device=settings.device, weights_folders=settings.weights_folders)
+    registry.configure(
+        device=settings.device,
+        weights_folders=settings.weights_folders,
+        inpaint_model=settings.inpaint_model,
+        inpaint_on_cpu=settings.inpaint_on_cpu,
+    )
     return Context(settings=settings, store=open_store(settings.database_url))
 
 

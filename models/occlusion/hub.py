@@ -23,11 +23,11 @@ from PIL import Image as Pillow
 from models.device import precision
 from models.errors import BadInput, BadWeights, Cancelled, MissingWeights
 from models.occlusion.diffusion import OnStep
+from models.registry import HUB_EXTRA
 from models.types import Image
 
 PROMPT = "close-up photo of a face, natural skin, nothing in front of it"
 AVOIDED = "mask, sunglasses, hand, scarf, cup, microphone, text, frame"
-EXTRA = ("transformers", "accelerate")
 USUAL_SIZE, LARGEST_SIZE, SMALLEST_SIZE = 512, 1024, 16
 """Edge in pixels of the square a pipeline draws: where it does not say, and what it is held to."""
 NEEDED = {"prompt", "image", "mask_image", "num_inference_steps", "generator", "callback_on_step_end"}
@@ -114,18 +114,13 @@ class HubInpainting:
             self._turn.release()
 
 
-def missing_extra() -> list[str]:
-    """Return the packages of the extra `mien[hub-inpainting]` that are not installed."""
-    return [name for name in EXTRA if find_spec(name) is None]
-
-
 def load_inpainting(model: str, *, device: torch.device, on_cpu: bool) -> HubInpainting:
     """Load a pipeline from a folder, or from the Hub by its id, which fetches it the first time.
 
     Half precision on a GPU. Weights are read as safetensors only, and no code of the model's own is run. Raises
     MissingWeights where the extra, the model or the GPU is missing, BadWeights where it is no inpainting pipeline.
     """
-    absent = missing_extra()
+    absent = [name for name in HUB_EXTRA if find_spec(name) is None]
     if absent:
         raise MissingWeights(f"{model} needs {' and '.join(absent)}: install the extra mien[hub-inpainting]")
     if device.type == "cpu" and not on_cpu:

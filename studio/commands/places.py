@@ -10,5 +10,10 @@ def use_settings() -> Settings:
     from models import registry
 
     chosen = settings()
-    registry.configure(device=chosen.device, weights_folders=chosen.weights_folders)
+    registry.configure(
+        device=chosen.device,
+        weights_folders=chosen.weights_folders,
+        inpaint_model=chosen.inpaint_model,
+        inpaint_on_cpu=chosen.inpaint_on_cpu,
+    )
     return chosen

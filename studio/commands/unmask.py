@@ -17,7 +17,7 @@ def unmask(
     path: Annotated[Path, typer.Argument(help="a photo, or a folder of photos")],
     out: Annotated[Path, typer.Option("--out", "-o", help="the folder to write into")] = Path("unmasked"),
     radius: Annotated[float, typer.Option(min=0.05, max=20, help="in units of the detector's own")] = 1.0,
-    method: Annotated[str, typer.Option(help="mien, diffusion, mean_face, telea, navier_stokes, ...")] = "mien",
+    method: Annotated[str, typer.Option(help="mien, diffusion, hub, mean_face, telea, navier_stokes, ...")] = "mien",
     samples: Annotated[int, typer.Option(min=1, max=16, help="guesses of the diffusion")] = 1,
     steps: Annotated[int, typer.Option(min=2, max=100, help="steps of the diffusion")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="of the diffusion")] = 0,

@@ -31,7 +31,8 @@ from studio.services.expression import (
     scaled,
     shrink,
 )
-from studio.services.occlusion_methods import DIFFUSION, OWN
+from studio.services.loading import load_beside
+from studio.services.occlusion_methods import DIFFUSION, DRAWN, HUB, OWN, hub_model
 
 KEPT_EDGE = 4000
 """Longest edge in pixels of a photo that a guess is put back into; larger ones are shrunk to it first."""
@@ -211,22 +212,24 @@ def palette(subject: Subject, *, edge: int = 96) -> list[tuple[str, str, Image]]
 def fill(subject: Subject, mask: Mask, *, method: str = OWN) -> Filled:
     """Guess what lies behind the mask (S, S); raises BadInput where nothing or nearly everything is hidden."""
     check_mask(subject, mask)
-    if method == DIFFUSION:
-        raise BadInput("The diffusion draws guesses when its button is pressed.")
+    if method in DRAWN:
+        raise BadInput("This way to guess draws when its button is pressed.")
     guess, after = guess_and_read(subject.crop, mask, method)
     return _filled(subject, guess, after, sample=0)
 
 
-def draw_guesses(subject: Subject, mask: Mask, effort: Effort, report: Report) -> Filled:
-    """Let the diffusion draw; raises Cancelled when the report is answered with False."""
+def draw_guesses(subject: Subject, mask: Mask, effort: Effort, report: Report, *, method: str = DIFFUSION) -> Filled:
+    """Let the diffusion or the Hub's model draw; raises Cancelled when the report is answered with False."""
     check_mask(subject, mask)
 
     def step(done: int, total: int) -> bool:
         return report(f"Drawing {effort.samples} guesses, step {done} of {total}", done / total)
 
     reader = registry.load("occlusion")
+    if method == HUB:
+        load_beside(registry.HUB_INPAINTING, report, f"Loading {hub_model()}; the first time it is fetched")
     guess: Reconstruction = reader.reconstruct(
-        subject.crop, mask, method=DIFFUSION, steps=effort.steps, samples=effort.samples, seed=effort.seed, on_step=step
+        subject.crop, mask, method=method, steps=effort.steps, samples=effort.samples, seed=effort.seed, on_step=step
     )
     if not guess.samples:
         raise Cancelled("stopped before a guess was drawn")

@@ -15,6 +15,7 @@ from models.occlusion.results import Recognition
 from models.types import EMOTIONS, Image
 from studio.services.exports import as_json
 from studio.services.occlusion import Filled, Subject, stage_pictures
+from studio.services.occlusion_methods import HUB, hub_model
 from studio.services.occlusion_pictures import distance_picture, mask_picture, sheet
 from studio.services.occlusion_truth import truth_of, truth_record
 
@@ -55,6 +56,7 @@ def occlusion_record(subject: Subject, filled: Filled | None, *, radius: float |
     if filled is not None:
         record |= {
             "method": filled.guess.method,
+            "model": hub_model() if filled.guess.method == HUB else None,
             "sample": filled.sample,
             "milliseconds": {step.name: round(step.milliseconds, 1) for step in filled.steps},
         }

@@ -14,7 +14,7 @@ from studio.services.exports import as_json
 from studio.services.expression import read_photo
 from studio.services.occlusion import Effort, Filled, Subject, draw_guesses, fill, subject_of
 from studio.services.occlusion_exports import as_csv, csv_rows, occlusion_record, stage_files
-from studio.services.occlusion_methods import DIFFUSION, OWN
+from studio.services.occlusion_methods import DRAWN, OWN
 
 
 @dataclass
@@ -131,6 +131,6 @@ def _guess(subject: Subject, wish: Wish) -> Filled | None:
     mask = subject.mask(subject.detection.radius * wish.radius)
     if not mask.any():
         return None
-    if wish.method == DIFFUSION:
-        return draw_guesses(subject, mask, wish.effort, lambda _words, _share: True)
+    if wish.method in DRAWN:
+        return draw_guesses(subject, mask, wish.effort, lambda _words, _share: True, method=wish.method)
     return fill(subject, mask, method=wish.method)

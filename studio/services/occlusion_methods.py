@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from models import registry
 from models.brought import BROUGHT
 from models.cards import all_cards
+from models.device import words_for
 from models.errors import BadInput
 from models.weights import find_weight
 
-OWN, DIFFUSION = "mien", "diffusion"
+OWN, DIFFUSION, HUB = "mien", "diffusion", "hub"
+DRAWN = (DIFFUSION, HUB)
+"""Methods that draw several guesses when their button is pressed, in steps, and can be stopped."""
 NEEDED = ("faces", "deepfever", "mae", "svdd", "refiner")
 """Shipped weights without which there is no tab."""
 
@@ -37,22 +41,56 @@ def is_ready() -> bool:
 
 def offered() -> tuple[Method, ...]:
     """Return the methods that can run here."""
-    return tuple(method for method in METHODS if method.has_files())
+    return tuple(method for method in all_methods() if method.has_files())
 
 
 def missing() -> tuple[Method, ...]:
     """Return the methods whose files are not here but can be had."""
-    return tuple(method for method in METHODS if not method.has_files() and method.how_to_add)
+    return tuple(method for method in all_methods() if not method.has_files() and method.how_to_add)
 
 
 def method_called(name: object) -> Method:
     """Return a method by its name or title, which may come from a browser; raises BadInput where it cannot run."""
-    for method in METHODS:
+    for method in all_methods():
         if str(name) in (method.name, method.title):
             if method.has_files():
                 return method
             raise BadInput(f"{method.title} cannot run here. {method.how_to_add}")
     raise BadInput(f"There is no method {str(name)[:40]!r}; there are {', '.join(one.name for one in offered())}.")
+
+
+def all_methods() -> tuple[Method, ...]:
+    """Return every method in the order of the menu, with the Hub's as the host chose it."""
+    return (*METHODS, _hub())
+
+
+def hub_model() -> str:
+    """Return what a person calls the model that the host named: its id on the Hub, or its folder's name."""
+    model = registry.places().inpaint_model
+    return Path(model).name if model and Path(model).expanduser().is_dir() else model
+
+
+def _hub() -> Method:
+    model = hub_model()
+    if not model:
+        return Method(
+            HUB, "Inpainting model of the Hub", "Draws what a large model of somebody else's makes of it.",
+            lambda: False,
+            "Off until whoever runs Mien names one: `MIEN_INPAINT_MODEL`, the extra `mien[hub-inpainting]`, a GPU.",
+        )  # fmt: skip
+    what = f"Runs {model}, which the host chose. It is not Mien's, and its licence is the model's own."
+    lacks = _hub_lacks()
+    return Method(HUB, f"{model} (not Mien's)", what, lambda: not lacks, f"Still missing: {lacks}." if lacks else "")
+
+
+def _hub_lacks() -> str:
+    places = registry.places()
+    absent = [name for name in registry.HUB_EXTRA if find_spec(name) is None]
+    if absent:
+        return f"{' and '.join(absent)}, which the extra `mien[hub-inpainting]` installs"
+    if words_for(places.device) == "CPU" and not places.inpaint_on_cpu:
+        return "a GPU; `MIEN_INPAINT_ON_CPU=on` lets it take minutes on a CPU"
+    return ""
 
 
 def _brought(*names: str) -> bool:
@@ -89,4 +127,4 @@ METHODS: tuple[Method, ...] = (
         lambda: _brought("lama") and find_spec("onnxruntime") is not None, _of("lama"),
     ),
 )  # fmt: skip
-"""In the order of the menu."""
+"""In the order of the menu; `all_methods` adds the one that depends on the host."""

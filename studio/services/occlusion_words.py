@@ -7,7 +7,7 @@ from functools import cache
 from models.cards import all_cards
 from models.occlusion.results import Detection
 from studio.services.occlusion import Subject
-from studio.services.occlusion_methods import DIFFUSION, OWN, method_called
+from studio.services.occlusion_methods import DIFFUSION, HUB, OWN, hub_model, method_called
 
 FIND, PAINT, COVER = "Find it", "Paint it", "Cover a clean face"
 WAYS = [FIND, PAINT, COVER]
@@ -25,7 +25,7 @@ picture.
 - The detector takes whatever it has not seen on faces for a cover: heavy make-up, deep shadows, a beard, the border of
   a cut face. The mask can be painted over at any time.
 - Only *Cover a clean face* knows the truth; the figures there compare with it.
-- Several guesses of the diffusion show where the photo does not tell.
+- Several guesses of the diffusion, or of a Hub model, show where the photo does not tell.
 """
 MEASURED = (
     (
@@ -58,6 +58,9 @@ def ran(method: str, subject: Subject) -> str:
     own = ", ".join(cards[name].backend for name in (*names, "ofer") if name in cards)
     if method in (OWN, DIFFUSION):
         return f"Own weights {own}, read by {subject.before.backend}"
+    if method == HUB:
+        named = f"{hub_model()}, not Mien's, under its own licence"
+        return f"{named}; found by own weights {own}, read by {subject.before.backend}"
     if not method:
         return f"Own weights {own}, read by {subject.before.backend}"
     return f"{method_called(method).title}; found by own weights {own}, read by {subject.before.backend}"

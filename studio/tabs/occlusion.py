@@ -153,7 +153,7 @@ def _others() -> None:
     """Say what could be added to the menu, and where its files are had."""
     absent = [method for method in missing() if method.name != DIFFUSION]
     if absent:
-        with gr.Accordion("More methods, with files of your own", open=False):
+        with gr.Accordion("More methods, with files of others", open=False):
             gr.Markdown("\n".join(f"- **{method.title}** {method.what} {method.how_to_add}" for method in absent))
 
 

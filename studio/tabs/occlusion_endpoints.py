@@ -19,7 +19,7 @@ from studio.services import occlusion_exports as exports
 from studio.services.background import Done, steps_of
 from studio.services.expression import read_photo
 from studio.services.occlusion import Effort, Filled, Mask, Subject
-from studio.services.occlusion_methods import DIFFUSION, OWN, method_called
+from studio.services.occlusion_methods import DIFFUSION, DRAWN, OWN, method_called
 from studio.tabs.expression_endpoints import GPU, file_of
 
 
@@ -43,8 +43,8 @@ def build() -> None:
         """
         subject, hidden = _subject(photo, number, radius, mask, cover, seed)
         name = method_called(method).name
-        if name == DIFFUSION:
-            raise BadInput("The diffusion has an endpoint of its own, occlusion_guesses.")
+        if name in DRAWN:
+            raise BadInput("What draws several guesses has an endpoint of its own, occlusion_guesses.")
         filled = service.fill(subject, hidden, method=name) if hidden.any() else None
         return _answer(subject, filled, radius=radius)
 
@@ -57,12 +57,17 @@ def build() -> None:
         seed: int = 0,
         radius: float = 1.0,
         mask: FileData | None = None,
+        method: str = DIFFUSION,
     ) -> Iterator[dict[str, Any]]:
-        """Let the diffusion draw several guesses; yields progress, then all of them."""
-        method_called(DIFFUSION)
+        """Let the diffusion, or the host's Hub model, draw several guesses; yields progress, then all of them."""
+        name = method_called(method).name
+        if name not in DRAWN:
+            raise BadInput(f"{name} makes one guess; occlusion_photo answers with it. Here: {', '.join(DRAWN)}.")
         effort = Effort(int(samples), int(steps), int(seed))
         subject, hidden = _subject(photo, number, radius, mask, "", 0)
-        work = steps_of(lambda report: service.draw_guesses(subject, hidden, effort, report), first="Beginning to draw")
+        work = steps_of(
+            lambda report: service.draw_guesses(subject, hidden, effort, report, method=name), first="Beginning to draw"
+        )
         for step in work:
             if isinstance(step, Done):
                 pictures = [_png(picture) for picture in step.result.guess.samples]

@@ -25,7 +25,7 @@ from studio.services.examples import example_picture
 from studio.services.exports import as_json
 from studio.services.expression import PhotoReading, read_photo
 from studio.services.occlusion import Effort, Mask, Subject
-from studio.services.occlusion_methods import DIFFUSION, method_called
+from studio.services.occlusion_methods import DRAWN, method_called
 from studio.services.occlusion_pictures import painted_mask
 from studio.services.occlusion_words import COVER, EXACT, FIND, FOUND, NO_FACE, NOTHING, PAINT, UNSEEN
 from studio.tabs import occlusion_shown as shown
@@ -168,19 +168,22 @@ class Events:
     def switch(self, name: str, now: Desk) -> Shown:
         """Guess by another method."""
         at, method = self.parts, method_called(name)
-        said = {at.method: gr.update(info=method.what), at.diffusion: gr.update(visible=method.name == DIFFUSION)}
+        said = {at.method: gr.update(info=method.what), at.diffusion: gr.update(visible=method.name in DRAWN)}
         if now.subject is None or now.mask is None:
             return said | {at.desk: replace(now, method=method.name)}
         return said | self._masked(replace(now, method=method.name, filled=None), now.mask, is_sent=False)
 
     def draw(self, count: int, steps: int, seed: int, now: Desk, stopper: Brake) -> Iterator[Shown]:
-        """Let the diffusion draw several guesses."""
+        """Draw several guesses with the method that was chosen."""
         at = self.parts
         stopper.release()
         subject, mask, effort = now.known, now.mask, Effort(int(count), int(steps), int(seed or 0))
         if mask is None:
             raise BadInput(NOTHING)
-        work = steps_of(lambda report: service.draw_guesses(subject, mask, effort, report), first="Beginning to draw")
+        work = steps_of(
+            lambda report: service.draw_guesses(subject, mask, effort, report, method=now.method),
+            first="Beginning to draw",
+        )
         try:
             for step in work:
                 if isinstance(step, Done):
@@ -285,8 +288,8 @@ class Events:
         told = ""
         if not mask.any():
             told = "" if now.is_painting else nothing_found(subject)
-        elif now.method == DIFFUSION:
-            told = note("Ready to draw", "Press Draw guesses: the diffusion takes a while, and can be stopped.")
+        elif now.method in DRAWN:
+            told = note("Ready to draw", "Press Draw guesses: it takes a while, and can be stopped.")
         else:
             try:
                 after = replace(after, filled=service.fill(subject, mask, method=now.method))
