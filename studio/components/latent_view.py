@@ -1,4 +1,4 @@
-"""The latent studio's own parts: the faces on the table, one face before and after, and a strip of pictures."""
+"""The latent studio's own parts: the faces on the table, and a strip of pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from models.types import Image
 from studio.components.markup import jpeg, render
 from studio.components.scripts import STATIC, script
-from studio.services.latent import LETTERS, Edit, Held, Table
+from studio.services.latent import LETTERS, Table
 
 SHOWN = 256
 """Pixels at which pictures of 128 are sent: smooth enlargement looks better than the browser's."""
@@ -23,31 +23,25 @@ class FaceTable(gr.HTML):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
-            value="", js_on_load=script("latent"), css_template=_style(), apply_default_css=False, **options
+            value="", js_on_load=script("latent"), css_template=style(), apply_default_css=False, **options
         )
 
 
 class LatentView(gr.HTML):
-    """Shows `face_view` or `strip_view`."""
+    """Shows `strip_view`."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(value="", css_template=_style(), apply_default_css=False, **options)
+        super().__init__(value="", css_template=style(), apply_default_css=False, **options)
 
 
-def _style() -> str:
+def style() -> str:
+    """Return what all parts of the latent studio look like."""
     return (STATIC / "latent.css").read_text(encoding="utf-8")
 
 
 def face_table(table: Table) -> str:
     """Return the faces on the table, the chosen one marked."""
     return render("latent_table.html", faces=table.faces, chosen=table.chosen, letters=LETTERS) if table.faces else ""
-
-
-def face_view(face: Held, made: Edit, *, keep_detail: bool) -> str:
-    """Return photo, rebuilt and edited face side by side."""
-    shown = made.detailed if keep_detail and face.source else made.picture
-    photo = enlarged(face.source.code.crop.pixels) if face.source else None
-    return render("latent_view.html", face=face, photo=photo, rebuilt=enlarged(face.rebuilt), edited=enlarged(shown))
 
 
 def enlarged(picture: Image) -> str:

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from models.dfc_vae.attributes import LEAST, STEP, STEPS, Attribute
 from studio.components.doors import Doors, Inlet, Outlet
 from studio.components.drop_zone import PHOTO_TYPES, DropZone
 from studio.components.examples import Examples
+from studio.components.latent_desk import LatentDesk
 from studio.components.latent_view import FaceTable, LatentView
 from studio.components.saver import Saver
 from studio.components.status import Status, note
 from studio.context import Context
 from studio.services.examples import examples
-from studio.services.latent import FROM_THE_MAP, LETTERS, Table, attributes
+from studio.services.latent import LETTERS, Table, attributes
 from studio.tabs import latent_endpoints, latent_events
 
 EMPTY = (
@@ -35,12 +35,6 @@ light and expression, and a likeness; it loses pores, hair and earrings, and it 
 - It is no likeness to tell people by, and no photograph: say so when you show an edited face.
 """
 
-WEAK = f"""
-A step of these does less than {LEAST:.0%} of what a step aims at, or moves something else at least as much.
-"""
-BESIDE = 0.2
-"""Share of a step from which the change of another reading is told."""
-
 
 @dataclass(frozen=True, eq=False)
 class Controls:
@@ -54,13 +48,9 @@ class Controls:
     chart: gr.Button
     status: Status
     faces: FaceTable
-    view: LatentView
+    desk: LatentDesk
     work: gr.Column
-    sliders: dict[str, gr.Slider]
-    keep_detail: gr.Checkbox
-    reset: gr.Button
     saver: Saver
-    line: gr.HTML
     strip: LatentView
     way: gr.Button
     films: Saver
@@ -87,23 +77,17 @@ def build(context: Context, table: gr.State) -> Doors:
         with gr.Column(elem_classes="result-side", min_width=320):
             status = Status(elem_id="latent-status")
             faces = FaceTable(elem_id="latent-faces")
-            view = LatentView(elem_id="latent-view")
+            desk = LatentDesk(elem_id="latent-desk")
             empty = gr.HTML(EMPTY, apply_default_css=False, elem_id="latent-empty")
             with gr.Column(visible=False) as work:
-                sliders = _sliders()
-                with gr.Row():
-                    keep_detail = gr.Checkbox(True, label="Keep the photo's own detail", elem_id="latent-detail")
-                    reset = gr.Button("All sliders to zero", size="sm", elem_id="latent-reset")
                 saver = Saver(("edited", "code"), elem_id="latent-saver")
-                line = gr.HTML(apply_default_css=False, elem_id="latent-line")
                 strip, way, films = _ways()
                 letters, mix = _mixtures()
             with gr.Accordion("What this is, and what it is not", open=False):
                 gr.Markdown(WHAT_IT_IS)
     parts = Controls(
         zone=zone, samples=samples, seed=seed, variety=variety, draw=draw, chart=chart, status=status, faces=faces,
-        view=view, work=work, sliders=sliders, keep_detail=keep_detail, reset=reset, saver=saver, line=line,
-        strip=strip, way=way, films=films, letters=letters, mix=mix, table=table,
+        desk=desk, work=work, saver=saver, strip=strip, way=way, films=films, letters=letters, mix=mix, table=table,
     )  # fmt: skip
     events = latent_events.Events(context, parts, empty)
     events.wire()
@@ -130,37 +114,6 @@ def _inputs() -> tuple[DropZone, Examples, gr.Number, gr.Slider, gr.Button, gr.B
         draw = gr.Button("Draw a random face", elem_id="latent-draw")
     chart = gr.Button("Put the gallery on the latent space's map", elem_id="latent-chart")
     return zone, samples, seed, variety, draw, chart
-
-
-def _sliders() -> dict[str, gr.Slider]:
-    made = {}
-    with gr.Group(elem_classes="slider-grid"):
-        for item in attributes():
-            if not item.is_weak:
-                made[item.name] = _measured(item)
-        made[FROM_THE_MAP] = _slider(FROM_THE_MAP, "From the map", "select faces there, then Fit a slider")
-    weak = [item for item in attributes() if item.is_weak]
-    if weak:
-        with gr.Accordion(f"Weak sliders ({len(weak)})", open=False, elem_id="latent-weak"):
-            gr.Markdown(WEAK)
-            with gr.Group(elem_classes="slider-grid"):
-                made |= {item.name: _measured(item) for item in weak}
-    return made
-
-
-def _measured(item: Attribute) -> gr.Slider:
-    return _slider(item.name, item.title, f"{item.less} to {item.more}; {told(item)}")
-
-
-def _slider(name: str, label: str, info: str) -> gr.Slider:
-    return gr.Slider(-STEPS, STEPS, value=0, step=0.1, label=label, info=info, buttons=[], elem_id=f"latent-{name}")
-
-
-def told(item: Attribute) -> str:
-    """Say what a step of an attribute was measured to do."""
-    beside = f", {item.side_effect.lower()} {item.side:+.2f}" if abs(item.side) >= BESIDE * STEP else ""
-    words = "" if item.is_read else "; known from captions"
-    return f"a step: {item.effect:+.2f}{beside}{words}"
 
 
 def _ways() -> tuple[LatentView, gr.Button, Saver]:

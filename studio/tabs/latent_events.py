@@ -12,9 +12,10 @@ from models.images import read_image
 from models.types import Image
 from studio.components.doors import CarriedFace
 from studio.components.drop_zone import Upload, folded
-from studio.components.latent_view import face_table, face_view, strip_view
+from studio.components.latent_desk import Standing, face_of, picture_of
+from studio.components.latent_view import face_table, strip_view
 from studio.components.saver import Download
-from studio.components.status import note, quiet_line, working
+from studio.components.status import note, working
 from studio.context import Context
 from studio.errors import explained
 from studio.services import latent, latent_map, latent_morph
@@ -35,11 +36,8 @@ class Events:
 
     def __init__(self, context: Context, parts: Controls, empty: gr.HTML) -> None:
         self.context, self.parts = context, parts
-        self.names = list(parts.sliders)
-        self.seen: list[Any] = [parts.table, parts.keep_detail, *parts.sliders.values()]
-        self.shown: list[Any] = [
-            parts.zone, parts.status, parts.table, parts.faces, parts.view, parts.line, parts.work, empty,
-        ]  # fmt: skip
+        self.seen: list[Any] = [parts.table, parts.desk]
+        self.shown: list[Any] = [parts.zone, parts.status, parts.table, parts.faces, parts.desk, parts.work, empty]
 
     def wire(self) -> None:
         """Join components and handlers."""
@@ -52,13 +50,10 @@ class Events:
             event.failure(lambda: (folded(False), ""), None, [at.zone, at.status], **QUICK)
         at.faces.choose(explained(self.choose), self.seen, self.shown, **QUICK)
         at.faces.drop(explained(self.drop), self.seen, self.shown, **QUICK)
-        for slider in at.sliders.values():
-            moved = explained(self.move)
-            slider.input(moved, self.seen, [at.view, at.line], trigger_mode="always_last", queue=False, **QUICK)
-        at.keep_detail.input(explained(self.move), self.seen, [at.view, at.line], **QUICK)
-        at.reset.click(lambda: [0] * len(self.names), None, list(at.sliders.values()), **QUICK).then(
-            explained(self.move), self.seen, [at.view, at.line], **QUICK
-        )
+        # Nothing waits in a queue between a slider and its picture. The desk sends its next move when the picture is
+        # there, which is a moment before Gradio takes the last one for done: without "always_last" it would be lost.
+        moved = {"trigger_mode": "always_last", "queue": False, **QUICK}
+        at.desk.move(explained(self.move), self.seen, [at.desk], **moved)
         at.saver.save(explained(self.save), self.seen, [at.saver], **QUICK)
         way = at.way.click(explained(self.way), [at.table], [at.strip], **GPU)
         # A handler that yields sends its last values twice, and a download must be handed over once.
@@ -72,54 +67,54 @@ class Events:
             lambda: (folded(False), ""), None, [at.zone, at.status], cancels=[added, tried, way, film, chart], **QUICK
         )
 
-    def add(self, uploads: list[Upload], table: Table, *rest: Any) -> Iterator[tuple[Any, ...]]:
+    def add(self, uploads: list[Upload], table: Table, standing: Standing) -> Iterator[tuple[Any, ...]]:
         """Put the face of a photo on the table."""
         yield gr.skip(), working("Finding the face and coding it"), *[gr.skip()] * (len(self.shown) - 2)
-        yield self._held(read_image(uploads[0].path), uploads[0].name, table, *rest)
+        yield self._held(read_image(uploads[0].path), uploads[0].name, table, standing)
 
-    def add_example(self, event: gr.EventData, table: Table, *rest: Any) -> Iterator[tuple[Any, ...]]:
+    def add_example(self, event: gr.EventData, table: Table, standing: Standing) -> Iterator[tuple[Any, ...]]:
         """Put an example's face on the table."""
         picture, name = example_picture(str(event.name))
         yield gr.skip(), working("Finding the face and coding it"), *[gr.skip()] * (len(self.shown) - 2)
-        yield self._held(picture, name, table, *rest)
+        yield self._held(picture, name, table, standing)
 
-    def receive(self, carried: CarriedFace, table: Table, *rest: Any) -> tuple[Any, ...]:
+    def receive(self, carried: CarriedFace, table: Table, standing: Standing) -> tuple[Any, ...]:
         """Put a face from another tab on the table."""
         face = latent.hold(carried.image, name=carried.name, face=carried.face)
-        return self._shown(table.with_face(face), *rest)
+        return self._shown(table.with_face(face), standing)
 
-    def _held(self, image: Image, name: str, table: Table, *rest: Any) -> tuple[Any, ...]:
-        return self._shown(table.with_face(latent.hold(image, name=name)), *rest)
+    def _held(self, image: Image, name: str, table: Table, standing: Standing) -> tuple[Any, ...]:
+        return self._shown(table.with_face(latent.hold(image, name=name)), standing)
 
-    def draw(self, seed: int, variety: float, table: Table, *rest: Any) -> tuple[Any, ...]:
+    def draw(self, seed: int, variety: float, table: Table, standing: Standing) -> tuple[Any, ...]:
         """Put a face of nobody on the table; the next press draws another."""
         face = latent.random_face(int(seed or 0), variety=variety)
-        return int(seed or 0) + 1, *self._shown(table.with_face(face), *rest)
+        return int(seed or 0) + 1, *self._shown(table.with_face(face), standing)
 
-    def mix(self, first: str, less: str, more: str, table: Table, *rest: Any) -> tuple[Any, ...]:
+    def mix(self, first: str, less: str, more: str, table: Table, standing: Standing) -> tuple[Any, ...]:
         """Put A - B + C on the table."""
-        return self._shown(table.with_face(latent.mixture(table, first, less, more)), *rest)
+        return self._shown(table.with_face(latent.mixture(table, first, less, more)), standing)
 
-    def choose(self, event: gr.EventData, table: Table, *rest: Any) -> tuple[Any, ...]:
+    def choose(self, event: gr.EventData, table: Table, standing: Standing) -> tuple[Any, ...]:
         """Let the sliders move another face."""
-        return self._shown(table.choosing(event.place), *rest)
+        return self._shown(table.choosing(event.place), standing)
 
-    def drop(self, event: gr.EventData, table: Table, *rest: Any) -> tuple[Any, ...]:
+    def drop(self, event: gr.EventData, table: Table, standing: Standing) -> tuple[Any, ...]:
         """Take a face off the table."""
-        return self._shown(table.without(event.place), *rest)
+        return self._shown(table.without(event.place), standing)
 
-    def move(self, table: Table, keep_detail: bool, *amounts: float) -> tuple[str, str]:
+    def move(self, table: Table, standing: Standing) -> dict[str, Any]:
         """Show the chosen face as the sliders stand."""
-        made = self._edit(table, amounts)
-        return face_view(table.face, made, keep_detail=keep_detail), _line(made)
+        update: dict[str, Any] = gr.update(picture=self._picture(table, standing))
+        return update
 
-    def save(self, event: gr.EventData, table: Table, keep_detail: bool, *amounts: float) -> Download:
+    def save(self, event: gr.EventData, table: Table, standing: Standing) -> Download:
         """Hand over the edited photo at full size, or the code."""
-        made = self._edit(table, amounts)
+        made = self._edit(table, standing)
         if str(event.kind) == "code":
-            record = latent.code_record(table.face, made, dict(zip(self.names, amounts, strict=True)))
+            record = latent.code_record(table.face, made, standing.amounts)
             return Download("face-code.json", "application/json", record)
-        picture = latent.into_photo(table.face, made, keep_detail=keep_detail)
+        picture = latent.into_photo(table.face, made, keep_detail=standing.keep_detail)
         return Download("edited-face.png", "image/png", latent.picture_file(picture))
 
     def way(self, table: Table) -> str:
@@ -158,17 +153,17 @@ class Events:
         face = table.faces[int(place)]
         return CarriedFace(face.source.image if face.source else face.rebuilt, None, face.name)
 
-    def _edit(self, table: Table, amounts: tuple[float, ...]) -> Edit:
-        return latent.edit(table.face, dict(zip(self.names, amounts, strict=True)), fitted=table.fitted)
+    def _edit(self, table: Table, standing: Standing) -> Edit:
+        return latent.edit(table.face, standing.amounts, fitted=table.fitted)
 
-    def _shown(self, table: Table, keep_detail: bool, *amounts: float) -> tuple[Any, ...]:
+    def _picture(self, table: Table, standing: Standing) -> str:
+        made = self._edit(table, standing)
+        line = f"Own weights {latent.space().backend} · drawn in {made.milliseconds:.0f} ms"
+        return picture_of(table.face, made, line, keep_detail=standing.keep_detail)
+
+    def _shown(self, table: Table, standing: Standing) -> tuple[Any, ...]:
         if not table.faces:
-            return folded(False), "", table, "", "", "", gr.Column(visible=False), gr.HTML(visible=True)
-        made = self._edit(table, amounts)
-        view = face_view(table.face, made, keep_detail=keep_detail)
-        group, empty = gr.Column(visible=True), gr.HTML(visible=False)
-        return folded(True), "", table, face_table(table), view, _line(made), group, empty
-
-
-def _line(made: Edit) -> str:
-    return quiet_line(f"Own weights {latent.space().backend}", f"drawn in {made.milliseconds:.0f} ms")
+            nothing = gr.update(face=None, picture=None)
+            return folded(False), "", table, "", nothing, gr.Column(visible=False), gr.HTML(visible=True)
+        desk = gr.update(face=face_of(table.face), picture=self._picture(table, standing))
+        return folded(True), "", table, face_table(table), desk, gr.Column(visible=True), gr.HTML(visible=False)
