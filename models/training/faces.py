@@ -21,7 +21,6 @@ from models.faces.finder import FaceFinder
 from models.faces.names import IRIS_LEFT, IRIS_RIGHT, MIRRORED_BLENDSHAPES, MIRRORED_LANDMARKS
 from models.faces.network import FaceNet
 from models.faces.pose import mean_shape
-from models.latent_ofer.occluders import occlude
 from models.registry import shipped
 from models.training.augment import Placement, cut, move, photograph, place
 from models.training.data import FaceSet, read_faces, split
@@ -39,8 +38,6 @@ TIGHT = Placement(scale=(1.25, 1.6), shift=0.025, roll=4.0, wide_share=0.0)
 """What the second look gives, after the first one has found and turned the face."""
 TIGHT_SHARE = 0.7
 NEGATIVE_SHARE = 0.15
-COVERED_SHARE = 0.3
-"""Of the faces: how many have a drawn thing in front, of the kinds that the occlusion networks train on."""
 MISTAKEN_SHARE = 0.65
 """Share of the pictures without a face that are something the detector once took for one."""
 LIMITS = (
@@ -93,8 +90,6 @@ class FaceCrops(IterableDataset):
         matrix = place(landmarks, SIZE, TIGHT if rng.random() < TIGHT_SHARE else LOOSE, rng)
         points = move(matrix, landmarks, SIZE)
         crop = cut(picture, matrix, SIZE, rng)
-        if rng.random() < COVERED_SHARE:
-            crop = occlude(crop, points * (SIZE / 2) + (SIZE - 1) / 2, chance=rng).image
         if rng.random() < 0.5:
             crop, points, blendshapes = mirrored(crop, points, blendshapes)
         return _sample(photograph(crop, rng), points, blendshapes, 1.0)
