@@ -23,7 +23,7 @@ from models.latent_ofer.chain import OfficialChain
 from models.occlusion.align import face_matrix
 from models.occlusion.autoencoder import FaceAutoencoder, Guess
 from models.occlusion.detector import PatchFeatures, PatchSvdd, smoothed
-from models.occlusion.diffusion import FaceDiffusion, OnStep, fill
+from models.occlusion.diffusion import FaceDiffusion, OnStep, fill, modes_of
 from models.occlusion.hub import HubInpainting
 from models.occlusion.lama import Lama
 from models.occlusion.painting import blend, inpaint, into_photo, lit_like
@@ -239,9 +239,9 @@ class OcclusionReader:
         edge = int(network.config["size"])
         small = [functional.interpolate(one, size=(edge, edge), mode="area") for one in (coarse, covered)]
         small[1] = (small[1] > 0).float()
-        found = _timed(
-            spent, "diffusion", lambda: fill(network, *small, steps=steps, samples=samples, seed=seed, on_step=on_step)
-        )
+        modes = modes_of(self.networks.autoencoder.prior, small[1][0])
+        options = {"steps": steps, "samples": samples, "seed": seed, "on_step": on_step}
+        found = _timed(spent, "diffusion", lambda: fill(network, small[0], small[1], modes, **options))
         return _timed(spent, "refined", lambda: self._sharpened(found, image, covered, guess))
 
     def _hub(

@@ -23,7 +23,7 @@ from studio.services.loading import load_beside
 from studio.services.occlusion import Effort
 from studio.services.occlusion_exports import occlusion_record
 from studio.services.occlusion_methods import HUB, method_called, missing, offered
-from studio.services.occlusion_words import ran
+from studio.services.occlusion_words import measured_words, ran
 from studio.settings import WrongSetting, read_settings
 from tests.tiny_inpainting import EDGE, write_tiny_pipeline
 
@@ -189,6 +189,7 @@ def test_the_chain_draws_with_the_model_that_was_named(
     for one in filled.guess.samples:
         assert (one[~mask] == subject.crop.pixels[~mask]).all()
     assert ran(HUB, subject).startswith(f"{named.name}, not Mien's, under its own licence")
+    assert "hidden part" in measured_words() and "hidden part" not in measured_words(HUB)
     assert occlusion_record(subject, filled)["model"] == named.name
     assert str(named.parent) not in json.dumps(occlusion_record(subject, filled))
     with pytest.raises(BadInput, match="button"):

@@ -96,9 +96,13 @@ def test_refiner_and_diffusion_have_gradients_everywhere(data: Path, tmp_path: P
     torch.stack(list(refiner.losses(taps)(net, rows).values())).sum().backward()
     assert net.enter.weight.grad is not None and net.enter.weight.grad.abs().sum() > 0
     noisy = FaceDiffusion(widths=(16, 16, 32))
-    crops = diffusion.gather(tmp_path, autoencoder, iter([batch]), count=2, size=64)
+    torch.nn.init.normal_(noisy.unet.conv_out.weight, std=0.1)
+    crops = diffusion.gather(tmp_path, autoencoder, iter([batch]), count=2, size=60)
+    modes = diffusion.ModesOfCrops(crops, autoencoder.prior, device="cpu")
+    diffusion.calibrate(noisy, crops, modes)
+    assert float(noisy.width) > 0 and float(noisy.rest) > 0
     small_rows = next(crops.stream(batch=2, seed=0))
-    torch.stack(list(diffusion.losses(noisy, small_rows).values())).sum().backward()
+    torch.stack(list(diffusion.losses(modes)(noisy, small_rows).values())).sum().backward()
     assert noisy.expression.weight.grad is not None and noisy.unet.conv_in.weight.grad.abs().sum() > 0
 
 
