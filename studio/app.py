@@ -11,6 +11,7 @@ from studio.components.doors import connect, slug
 from studio.components.header import Footer, Header
 from studio.components.scripts import PLOTLY, STATIC, head
 from studio.context import Context
+from studio.hidden_progress import show_nowhere
 from studio.palette import colour_variables
 from studio.settings import Settings
 from studio.tabs import TABS
@@ -31,6 +32,7 @@ def build_app(context: Context) -> gr.Blocks:
                     doors[tab.TITLE] = tab.build(context)
         connect(tabs, doors)
         Footer([title for title, tab in doors.items() if tab.inlet is not None])
+        show_nowhere(app)
     app.queue(max_size=30)
     return app
 

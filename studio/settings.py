@@ -24,6 +24,7 @@ VARIABLES = {
     "MIEN_SYNTHETIC_MARK": "on or off: whether reenacted pictures carry a visible mark; default: on",
     "MIEN_INPAINT_MODEL": "inpainting model for the Occlusion tab: an id of the Hub, or a folder; default: none",
     "MIEN_INPAINT_ON_CPU": "on or off: whether that model may run without a GPU, minutes a guess; default: off",
+    "MIEN_OFFICIAL_FRAMES": "most frames that FSRT's own networks draw of one film for a visitor; default: 300",
     "SPACE_ID": "set by Hugging Face Spaces",
     "SPACES_ZERO_GPU": "set by Hugging Face Spaces where a GPU is lent for each call",
 }
@@ -58,6 +59,8 @@ class Settings:
     """Pipeline that may fill holes in the Occlusion tab: an id of the Hub or a folder; empty: none."""
     inpaint_on_cpu: bool = False
     """Whether it may run without a GPU."""
+    official_frames: int = 300
+    """Most frames of a film that FSRT's own networks draw on the page and for programs."""
 
     @property
     def own_weights_dir(self) -> Path:
@@ -89,6 +92,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         synthetic_mark=_is_on("MIEN_SYNTHETIC_MARK", given.get("MIEN_SYNTHETIC_MARK", "on")),
         inpaint_model=_model(given.get("MIEN_INPAINT_MODEL", "")),
         inpaint_on_cpu=_is_on("MIEN_INPAINT_ON_CPU", given.get("MIEN_INPAINT_ON_CPU", "off")),
+        official_frames=_count("MIEN_OFFICIAL_FRAMES", given.get("MIEN_OFFICIAL_FRAMES", "300")),
     )
 
 
@@ -116,6 +120,12 @@ def environment_of(chosen: Settings) -> dict[str, str]:
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise WrongSetting(f"MIEN_PORT must be a whole number from 1 to 65535, got {text!r}")
+    return int(text)
+
+
+def _count(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise WrongSetting(f"{name} must be a whole number above 0, got {text!r}")
     return int(text)
 
 

@@ -75,7 +75,7 @@ class FaceDiffusion(ModelMixin, ConfigMixin):
         self,
         size: int = 60,
         patch: int = 3,
-        widths: tuple[int, ...] = (96, 128, 192),
+        widths: tuple[int, ...] = (80, 112, 160),
         layers: int = 1,
         prediction: str = "v_prediction",
     ) -> None:

@@ -67,10 +67,12 @@ def ran(method: str, subject: Subject) -> str:
 
 
 @cache
-def measured_words() -> str:
-    """Say how good detector and guess measured on people never trained on, as their cards say; empty without them."""
+def measured_words(method: str = OWN) -> str:
+    """Say how good detector and, of Mien's networks, guess measured on people never trained on, as their cards say."""
     cards, said = all_cards(), []
     for name, figure, times, words in MEASURED:
+        if name == "refiner" and method != OWN:
+            continue
         found = cards[name].figures.get(figure) if name in cards else None
         if found is not None:
             said.append(words.format(found.value * times))

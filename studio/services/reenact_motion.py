@@ -93,6 +93,8 @@ class Plan:
     """What drives it, to be taken home."""
     draw: Callable[[int, Callable[[float], None]], list[Image]]
     """Draw the frame of this number, and further ones where that is faster; tells the share of them that is done."""
+    frame_s: float | None = None
+    """Seconds of one frame, where they were measured before."""
 
 
 def options_of(said: Mapping[str, Any]) -> Options:

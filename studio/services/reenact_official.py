@@ -266,24 +266,46 @@ def seconds_for(studied: Studied, options: Options) -> tuple[float, float]:
     return frame_s, frame_s * expected_frames(studied.driver)
 
 
-def check_wait(studied: Studied | None, options: Options) -> None:
-    """Raise BadInput for a film that would be forgotten before it is made."""
-    whole_s = seconds_for(studied, options)[1] if studied is not None else 0.0
-    if whole_s > MOST_WAIT_S:
-        raise BadInput(
-            f"At {options.size} x {options.size} this film would take about {whole_s / 60:.0f} minutes; at most "
-            f"{MOST_WAIT_S / 60:.0f} can be waited for here. Choose a smaller size or a shorter clip, or let "
-            "`mien reenact --official` make it."
-        )
+def check_wait(studied: Studied | None, options: Options, *, most_frames: int) -> None:
+    """Raise BadInput, as far as the preview tells, for a film that is longer than a visitor may have it."""
+    if studied is not None:
+        check_length(expected_frames(studied.driver), seconds_for(studied, options)[0], options, most_frames)
+
+
+def check_length(count: int, frame_s: float, options: Options, most_frames: int) -> None:
+    """Raise BadInput for more frames than the host allows, or than can be drawn before the film is forgotten.
+
+    `frame_s` is what one frame in the wanted size takes here, as measured.
+    """
+    in_time = max(int(MOST_WAIT_S / frame_s), 1)
+    if count <= min(most_frames, in_time):
+        return
+    each = f"{frame_s:.1f} s" if frame_s >= 0.1 else f"{frame_s * 1000:.0f} ms"
+    allowed = f"at most {min(most_frames, in_time)} are drawn here"
+    why = f"{MOST_WAIT_S / 60:.0f} minutes can be waited for" if in_time < most_frames else "the host allows no more"
+    raise BadInput(
+        f"This film has about {count} frames; {allowed} at {options.size} x {options.size}: one takes about {each} on "
+        f"this machine, all of them {count * frame_s / 60:.0f} minutes, and {why}. Choose a shorter clip or a smaller "
+        "size, or let `mien reenact --official` make it."
+    )
 
 
 # ---- the film ----
 
 
-def official_plan(performer: Performer, driver: Driver, options: Options, *, report: Report) -> Plan:
-    """Read all of a driver with FSRT's networks and encode the face; raises Cancelled when `report` answers False.
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """An encoded face, and how long a frame of it takes."""
 
-    The shares reported are of this part of the work.
+    source: EncodedSource
+    frame_s: float
+    """Seconds of one frame in the wanted size, as measured here."""
+
+
+def begin(performer: Performer, driver: Driver, options: Options, *, most_frames: int | None, report: Report) -> Begun:
+    """Encode the face and draw a sixteenth of a frame, to know how long the film will take before it is begun.
+
+    With `most_frames`, raises BadInput for a film longer than that, or than can be waited for. Raises Cancelled.
     """
     refused = refusal(driver, options)
     if refused:
@@ -291,12 +313,40 @@ def official_plan(performer: Performer, driver: Driver, options: Options, *, rep
     network, squares = network_for(len(performer.photos), half=options.half), crops(performer)[0]
     _go_on(report, "Encoding the face", 0.0)
     source = encode(network, squares)
+    reading = read(network, squares[:1])[0]
+    _go_on(report, "Measuring how long a frame takes", 0.0)
+    before = time.perf_counter()
+    render(network, squares, source, reading, PREVIEW_STRIDE)
+    frame_s = (time.perf_counter() - before) * (options.size * PREVIEW_STRIDE / GRID) ** 2
+    if most_frames is not None:
+        check_length(expected_frames(driver), frame_s, options, most_frames)
+    return Begun(source, frame_s)
+
+
+def official_plan(
+    performer: Performer,
+    driver: Driver,
+    options: Options,
+    begun: Begun,
+    *,
+    most_frames: int | None = None,
+    report: Report,
+) -> Plan:
+    """Read all of a driver with FSRT's networks; raises Cancelled when `report` answers False.
+
+    The shares reported are of this part of the work. What a clip says of its own length may be wrong, so frames are
+    counted again here.
+    """
+    network, squares = network_for(len(performer.photos), half=options.half), crops(performer)[0]
+    source = begun.source
     motion = driver.official
     if motion is None:
         found: list[Reading] = []
         for square in squares_of(driver):
             _go_on(report, "FSRT reads the motion", len(found) / max(len(driver.frames), 1))
             found += read(network, [square])
+            if most_frames is not None:
+                check_length(len(found), begun.frame_s, options, most_frames)
         motion = motion_of(found, _pace(driver))
     moved, reference = moved_by(performer, driver, motion, source, options)
     readings = readings_of(moved)
@@ -308,4 +358,4 @@ def official_plan(performer: Performer, driver: Driver, options: Options, *, rep
         return [render(network, squares, source, readings[start], stride, watched)]
 
     times = tuple(driver.times[: len(readings)])
-    return Plan(Moved(tuple(readings), times, driver.rate, reference), motion, draw)
+    return Plan(Moved(tuple(readings), times, driver.rate, reference), motion, draw, begun.frame_s)

@@ -27,7 +27,7 @@ from studio.services.reenact import FILM_EDGE, KEPT_EDGE, Performer, Scene, play
 from studio.services.reenact_driver import Driver, read_whole, share_of
 from studio.services.reenact_mark import film_metadata
 from studio.services.reenact_motion import PREVIEW_EDGE, Moved, Options, Plan, Preview, retargeted
-from studio.services.reenact_official import official_plan
+from studio.services.reenact_official import Begun, begin, official_plan
 
 BATCH = 4
 PREVIEW_FRAMES = 6
@@ -113,28 +113,51 @@ def preview(performer: Performer, driver: Driver, options: Options, *, mark: boo
     return Preview(frames, moved, (time.perf_counter() - begun) * 1000)
 
 
+@dataclass
+class Screen:
+    """What the work shows while it goes on."""
+
+    picture: bytes = b""
+    """The newest frame as JPEG."""
+    seconds_left: float | None = None
+    """Where the time of a frame is known; else the share that is done tells it."""
+
+
 def perform(
-    performer: Performer, driver: Driver, options: Options, *, mark: bool, stopped: Callable[[], bool]
+    performer: Performer,
+    driver: Driver,
+    options: Options,
+    *,
+    mark: bool,
+    stopped: Callable[[], bool],
+    most_frames: int | None = None,
 ) -> Iterator[Progress | Performance]:
-    """Yield the progress, then the performance; when `stopped` answers True, what there is until then."""
-    newest: list[bytes] = [b""]
+    """Yield the progress, then the performance; when `stopped` answers True, what there is until then.
+
+    With `most_frames`, FSRT's own networks raise BadInput for a longer film before they begin to draw it.
+    """
+    screen = Screen()
 
     def work(report: Report) -> Performance:
         return _carried_out(
-            performer, driver, options, mark=mark, newest=newest, wanted=lambda *at: report(*at) and not stopped()
-        )
+            performer, driver, options, mark=mark, screen=screen, most_frames=most_frames,
+            wanted=lambda *at: report(*at) and not stopped(),
+        )  # fmt: skip
 
     for step in steps_of(work, first="Reading the motion"):
         if isinstance(step, Done):
             yield step.result
         else:
-            yield Progress(step.words, step.share, step.seconds_left, newest[0])
+            left = step.seconds_left if screen.seconds_left is None else screen.seconds_left
+            yield Progress(step.words, step.share, left, screen.picture)
 
 
 def _carried_out(
-    performer: Performer, driver: Driver, options: Options, *, mark: bool, newest: list[bytes], wanted: Report
-) -> Performance:
-    begun = time.perf_counter()
+    performer: Performer, driver: Driver, options: Options, *, mark: bool, screen: Screen, most_frames: int | None,
+    wanted: Report,
+) -> Performance:  # fmt: skip
+    started = time.perf_counter()
+    begun = _begun(performer, driver, options, most_frames=most_frames, wanted=wanted)
     has_to_read = not driver.is_whole
     whole_share = OFFICIAL_SHARES[options.size] if options.network == "official" else READING_SHARE
     before = whole_share if has_to_read else 0.0
@@ -142,13 +165,13 @@ def _carried_out(
         driver = reading
         if not wanted("Reading the motion", before / (2 if options.network == "official" else 1) * share_of(reading)):
             break
-    plan = _plan(performer, driver, options, wanted=wanted, before=before)
+    plan = _plan(performer, driver, options, begun, most_frames=most_frames, wanted=wanted, before=before)
     moved = plan.moved
     read = time.perf_counter()
     # A single picture goes home at the photo's own size.
     edge = KEPT_EDGE if len(moved.drives) == 1 else FILM_EDGE
     scene, reel = scene_of(performer, edge=edge, is_pasted=options.paste_back, mark=mark), Reel()
-    pictures = _pictures(plan, scene, reel, newest, wanted=wanted, before=before) if driver.is_whole else iter(())
+    pictures = _pictures(plan, scene, reel, screen, wanted=wanted, before=before) if driver.is_whole else iter(())
     film = _film(pictures, driver, rate=moved.rate) if len(moved.drives) > 1 else b""
     if len(moved.drives) == 1:
         for _ in pictures:
@@ -156,11 +179,26 @@ def _carried_out(
     drawn = time.perf_counter()
     is_whole = 0 < len(reel) == len(moved.drives)
     return Performance(
-        performer, driver, plan.motion, moved, options, scene, reel, film, is_whole, read - begun, drawn - read
+        performer, driver, plan.motion, moved, options, scene, reel, film, is_whole, read - started, drawn - read
     )  # fmt: skip
 
 
-def _plan(performer: Performer, driver: Driver, options: Options, *, wanted: Report, before: float) -> Plan:
+def _begun(
+    performer: Performer, driver: Driver, options: Options, *, most_frames: int | None, wanted: Report
+) -> Begun | None:
+    """Encode the face and measure a frame where FSRT's own networks draw; None elsewhere, or where it was stopped."""
+    if options.network != "official":
+        return None
+    try:
+        return begin(performer, driver, options, most_frames=most_frames, report=wanted)
+    except Cancelled:
+        return None
+
+
+def _plan(
+    performer: Performer, driver: Driver, options: Options, begun: Begun | None, *, most_frames: int | None,
+    wanted: Report, before: float,
+) -> Plan:  # fmt: skip
     """What the face does, and how it is drawn; nothing to draw where the visitor stopped the reading."""
     if options.network != "official":
         moved = retargeted(performer, driver, options)
@@ -171,19 +209,26 @@ def _plan(performer: Performer, driver: Driver, options: Options, *, wanted: Rep
     def report(words: str, share: float | None) -> bool:
         return driver.is_whole and wanted(words, before * (1 + (share or 0.0)) / 2)
 
+    nothing = Plan(Moved((), (), driver.rate, None), driver.official or driver.motion, lambda _start, _told: [])
+    if begun is None:
+        return nothing
     try:
-        return official_plan(performer, driver, options, report=report)
+        return official_plan(performer, driver, options, begun, most_frames=most_frames, report=report)
     except Cancelled:
-        return Plan(Moved((), (), driver.rate, None), driver.official or driver.motion, lambda _start, _told: [])
+        return nothing
 
 
 def _pictures(
-    plan: Plan, scene: Scene, reel: Reel, newest: list[bytes], *, wanted: Report, before: float
+    plan: Plan, scene: Scene, reel: Reel, screen: Screen, *, wanted: Report, before: float
 ) -> Iterator[ClipFrame]:
     """Draw frame after frame into the reel, and yield them as they are shown; ends where the visitor stops it."""
-    total = len(plan.moved.drives)
+    total, began = len(plan.moved.drives), time.perf_counter()
 
     def told(start: int, share: float) -> None:
+        if plan.frame_s is not None:
+            done = start + share
+            each = (time.perf_counter() - began) / done if done >= 1 else plan.frame_s
+            screen.seconds_left = each * (total - done)
         if not wanted(f"Drawing frame {start + 1} of {total}", before + (1 - before) * (start + share) / total):
             raise Cancelled("Stopped.")
 
@@ -198,7 +243,7 @@ def _pictures(
             reel.add(time_s, frame)
             laid = scene.laid(frame)
             yield ClipFrame(time_s, laid)
-        newest[0] = encode_image(shrink(laid, PREVIEW_EDGE)[0], "JPEG", quality=80)
+        screen.picture = encode_image(shrink(laid, PREVIEW_EDGE)[0], "JPEG", quality=80)
 
 
 def _film(pictures: Iterator[ClipFrame], driver: Driver, *, rate: float) -> bytes:

@@ -84,4 +84,4 @@ def quiet(subject: Subject, filled: Filled | None, radius: float) -> str:
     if filled is None:
         return quiet_line(ran("", subject), found, measured_words())
     spent = ", ".join(f"{step.name} {step.milliseconds:.0f} ms" for step in filled.steps)
-    return quiet_line(ran(filled.guess.method, subject), spent, found, measured_words())
+    return quiet_line(ran(filled.guess.method, subject), spent, found, measured_words(filled.guess.method))

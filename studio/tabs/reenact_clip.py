@@ -52,6 +52,7 @@ class Clip:
 
     def __init__(self, context: Context, performer: gr.State) -> None:
         self.mark = context.settings.synthetic_mark
+        self.most_frames = context.settings.official_frames
         self.performer = performer
         self.driver, self.made = gr.State(None, time_to_live=1800), gr.State(None, time_to_live=1800)
         self.reference, self.studied = gr.State(None, time_to_live=1800), gr.State(None, time_to_live=1800)
@@ -256,10 +257,14 @@ class Clip:
             raise BadInput("Give the face that shall perform first.")
         options = _options(reference, said)
         if options.network == "official":
-            check_wait(studied, options)
+            check_wait(studied, options, most_frames=self.most_frames)
         busy, hidden = gr.Button(interactive=False), gr.Group(visible=False)
         try:
-            for step in perform(performer, _known(driver), options, mark=self.mark, stopped=lambda: stopper.pulled):
+            work = perform(
+                performer, _known(driver), options, mark=self.mark, stopped=lambda: stopper.pulled,
+                most_frames=self.most_frames,
+            )  # fmt: skip
+            for step in work:
                 if isinstance(step, Performance):
                     yield finished(step)
                     return

@@ -26,7 +26,7 @@ RUN: dict[str, Any] = {"concurrency_id": "reenact", "concurrency_limit": 1}
 
 def build(context: Context) -> None:
     """Register the endpoints; call inside the Blocks."""
-    mark = context.settings.synthetic_mark
+    mark, most_frames = context.settings.synthetic_mark, context.settings.official_frames
 
     @explained
     def reenact(
@@ -44,9 +44,11 @@ def build(context: Context) -> None:
         chosen = options_of(options or {})
         performer = hold([read_image(path) for path, _ in map(file_of, photos)], name="photo")
         moving = shelf_driver(shelf) if driver is None else open_driver(*file_of(driver))
-        for step in perform(performer, moving, chosen, mark=mark, stopped=lambda: False):
+        work = perform(performer, moving, chosen, mark=mark, stopped=lambda: False, most_frames=most_frames)
+        for step in work:
             if not isinstance(step, Performance):
-                yield {"complete": False, "share": step.share, "step": step.words}
+                left = None if step.seconds_left is None else round(step.seconds_left, 1)
+                yield {"complete": False, "share": step.share, "step": step.words, "seconds_left": left}
                 continue
             wanted = "still" if step.is_still and kind == "film" else kind
             made = [one for one in carry_out(step, wanted) if isinstance(one, Made)][-1]

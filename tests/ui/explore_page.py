@@ -15,6 +15,7 @@ from studio.components.doors import connect
 from studio.components.header import Footer, Header
 from studio.components.scripts import PLOTLY, STATIC, head
 from studio.context import Context
+from studio.hidden_progress import show_nowhere
 from studio.palette import colour_variables
 from studio.settings import read_settings
 from studio.tabs import explore
@@ -37,6 +38,7 @@ def explore_page(folder: Path, *, fill: bool = True) -> Iterator[tuple[str, Stor
             doors = {explore.TITLE: explore.build(Context(settings, store))}
         connect(tabs, doors)
         Footer([explore.TITLE])
+        show_nowhere(page)
     css = colour_variables() + (STATIC / "mien.css").read_text(encoding="utf-8")
     look = {"theme": MienTheme(), "css": css, "head": head(), "run_history": False}
     _, address, _ = page.queue().launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **look)

@@ -14,6 +14,7 @@ from db.engine import open_database
 from db.store import Store
 from studio.components.scripts import PLOTLY, STATIC, head
 from studio.context import Context
+from studio.hidden_progress import show_nowhere
 from studio.palette import colour_variables
 from studio.settings import read_settings
 from studio.theme import MienTheme
@@ -32,6 +33,7 @@ def tab_page(
     gr.set_static_paths([STATIC, PLOTLY])
     with gr.Blocks(title="Mien", analytics_enabled=False, fill_width=True) as page, gr.Tabs(), gr.Tab(tab.TITLE):
         tab.build(Context(settings, store))
+        show_nowhere(page)
     look = {"theme": MienTheme(), "css": colour_variables(), "head": head()}
     _, address, _ = page.queue().launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, **look)
     try:

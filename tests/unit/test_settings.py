@@ -50,6 +50,9 @@ def test_a_space_listens_to_the_world() -> None:
     [
         ("MIEN_PORT", "abc"),
         ("MIEN_PORT", "0"),
+        ("MIEN_OFFICIAL_FRAMES", "0"),
+        ("MIEN_INPAINT_MODEL", "no owner"),
+        ("MIEN_INPAINT_ON_CPU", "maybe"),
         ("MIEN_PORT", "70000"),
         ("MIEN_PORT", "²"),
         ("MIEN_DEVICE", "gpu"),

@@ -20,13 +20,22 @@ from models.fsrt.encoder import SetLatentEncoder
 from models.fsrt.expression_encoder import ExpressionEncoder
 from models.fsrt.keypoints import KeypointDetector
 from models.types import Image
-from studio.services import reenact_exports, reenact_official
+from studio.services import reenact_exports, reenact_official, reenact_run
 from studio.services.reenact import Performer, hold
 from studio.services.reenact_driver import Driver, open_driver, read_whole, shelf_driver
 from studio.services.reenact_exports import Made
 from studio.services.reenact_gallery import calm_faces
 from studio.services.reenact_motion import Options
-from studio.services.reenact_official import Studied, check_wait, is_here, moved_by, network_for, study
+from studio.services.reenact_official import (
+    Studied,
+    begin,
+    check_wait,
+    is_here,
+    moved_by,
+    network_for,
+    official_plan,
+    study,
+)
 from studio.services.reenact_run import Performance, Progress, perform
 from tests.sounding_clip import write_sounding_clip
 
@@ -201,9 +210,57 @@ def test_it_can_be_stopped_at_any_time(performer: Performer, driver: Driver) -> 
 
 def test_a_wait_beyond_reason_is_refused_before_it_begins(studied: Studied) -> None:
     assert studied.pixel_s > 0
-    check_wait(studied, DRAFT)
-    with pytest.raises(BadInput, match="minutes"):
-        check_wait(replace(studied, pixel_s=1.0), replace(DRAFT, size=256))
+    check_wait(studied, DRAFT, most_frames=6)
+    check_wait(None, DRAFT, most_frames=1)  # without a preview nothing is known yet
+    with pytest.raises(BadInput, match=r"at most 1 are drawn.*one takes about 65536.0 s.*20 minutes can be waited"):
+        check_wait(replace(studied, pixel_s=1.0), replace(DRAFT, size=256), most_frames=6)
+    with pytest.raises(BadInput, match=r"about 6 frames; at most 5 are drawn here at 64 x 64.*host allows no more"):
+        check_wait(studied, DRAFT, most_frames=5)
+
+
+def test_a_film_beyond_the_hosts_limit_is_refused_before_it_is_read(
+    performer: Performer, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("the clip was read")
+
+    monkeypatch.setattr(reenact_run, "read_whole", read)
+    told: list[str] = []
+    with pytest.raises(BadInput, match=r"about 6 frames; at most 4 are drawn here.*one takes about [\d.]+ m?s"):
+        for step in perform(performer, driver, DRAFT, mark=True, stopped=lambda: False, most_frames=4):
+            assert isinstance(step, Progress)
+            told.append(step.words)
+    assert "Measuring how long a frame takes" in told or "Encoding the face" in told
+
+
+def test_a_clip_that_lies_about_its_length_is_counted(
+    performer: Performer, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = begin(performer, driver, DRAFT, most_frames=6, report=lambda *_: True)
+    assert begun.frame_s > 0
+    *_, whole = read_whole(driver)
+    with pytest.raises(BadInput, match="about 3 frames; at most 2"):
+        official_plan(performer, whole, DRAFT, begun, most_frames=2, report=lambda *_: True)
+
+
+def test_what_was_drawn_before_a_stop_is_a_film_and_the_time_left_is_told(
+    performer: Performer, driver: Driver, tmp_path: Path
+) -> None:
+    drawn: list[Progress] = []
+
+    def stopped() -> bool:
+        return any(step.words.startswith("Drawing frame 3") for step in drawn)
+
+    for step in perform(performer, driver, DRAFT, mark=True, stopped=stopped, most_frames=6):
+        if isinstance(step, Progress):
+            drawn.append(step)
+    assert isinstance(step, Performance) and not step.is_whole and 2 <= len(step.reel) < 6
+    lefts = [one.seconds_left for one in drawn if one.words.startswith("Drawing frame") and one.seconds_left]
+    assert lefts and lefts[-1] < lefts[0] * 3
+    file = tmp_path / "part.mp4"
+    file.write_bytes(step.film)
+    with av.open(str(file)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == len(step.reel)
 
 
 def test_half_precision_gives_nearly_the_same(performer: Performer, driver: Driver, studied: Studied) -> None:
