@@ -42,12 +42,12 @@ CLEAN = 0.02
 """Share up to which a patch is taken for uncovered where means and the radius are laid."""
 BARELY = 0.2
 """Share up to which a detector told of occluders learns that a patch is not hidden; it is not asked about more."""
-QUANTILE = 0.92
+QUANTILE = 0.95
 """Of the distances of uncovered patches on held-out faces of the calibration third: the radius."""
 ROUNDS = (("one_class", False, 0.1), ("told", True, 0.9))
 """Name, whether told of occluders, and share of the minutes: without being told, the distances soon collapse."""
-CROPS = 6000
-"""Training crops; with 1,500 the detector knew them by heart and judged unseen people less well."""
+CROPS = 12000
+"""Training crops; balanced accuracy on unseen people was 0.889 with 1,500 and 0.910 with 6,000."""
 SVM_PATCHES = 3000
 PART = 256
 """Crops that are worked on at once where not all are needed or fit into memory."""
@@ -268,7 +268,7 @@ def halves(held: FaceSet) -> tuple[FaceSet, FaceSet]:
 
 
 def run(
-    *, data: Path, out: Path, device: str, resume: bool, minutes: float = 12.0, count: int = CROPS
+    *, data: Path, out: Path, device: str, resume: bool, minutes: float = 16.0, count: int = CROPS
 ) -> dict[str, float]:
     """Train with and without being told of occluders, measure both on unseen kinds, ship the told one."""
     training, held = split(read_faces(data))
