@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 CROPS, HOLES = 5000, 250
 """Training crops with a guess that are learned from again and again, and holes, each also mirrored, that they share."""
+REST_SHARE = 0.1
+"""Of the variance in directions that are no modes: as white noise it looked like dirt, so most of it is left out."""
 TOLD_SHARE = 0.5
 """Of the faces whose expression is told, so that it can be asked for and left open."""
 MEASURED_STEPS, MEASURED_SAMPLES = 10, 2
@@ -97,8 +99,8 @@ def calibrate(network: FaceDiffusion, crops: SmallCrops, modes_of_rows: ModesOfC
         whole += float(difference.square().sum() - power.sum())
         others += max(3 * float(mode.hole.sum()) - len(power), 1)
         numbers += len(power)
-    network.rest.fill_(max(whole / others, 1e-3))
-    network.width.fill_(max(along - numbers * float(network.rest), 1e-3) / promised)
+    network.width.fill_(max(along - numbers * whole / others, 1e-3) / promised)
+    network.rest.fill_(max(REST_SHARE * whole / others, 1e-3))
     log.info("modes vary %.2f times as the prior says, other directions by %.3f", network.width, network.rest)
 
 
