@@ -13,7 +13,7 @@ const RUNS = [
   { key: "state", title: "State", plain: true, value: (run) => stateOf(run), shown: (run) => html`<em class="tag ${run.state}">${stateOf(run)}</em>` },
   { key: "answers", title: "Answers", value: (run) => run.metrics.answers, shown: (run) => whole(run.metrics.answers) },
   { key: "cutoff_answer_id", title: "Up to answer", tip: "The newest answer it could see; an export up to it rebuilds what it learned from", shown: (run) => whole(run.cutoff_answer_id) },
-  { key: "head", title: "Head", plain: true, value: (run) => run.metrics.head?.kind?.replace("_", " "), shown: (run) => run.metrics.head?.kind?.replace("_", " ") ?? none },
+  { key: "head", title: "Head", plain: true, value: (run) => run.metrics.head?.kind?.replace("_", " "), shown: (run) => run.metrics.trunk ? `${run.metrics.head.kind.replace("_", " ")} and trunk` : run.metrics.head?.kind?.replace("_", " ") ?? none },
   { key: "base", title: "Untouched", tip: "Accuracy on kept-out faces and its 95 % interval, of the vectors before any fine-tuning", value: (run) => run.metrics.base?.accuracy?.value, shown: (run) => accuracyOf(run.metrics.base?.accuracy) },
   { key: "tuned", title: "Tuned", tip: "The same for this fine-tuning", value: (run) => run.metrics.tuned?.accuracy?.value, shown: (run) => accuracyOf(run.metrics.tuned?.accuracy) },
   { key: "better", title: "Better in", tip: "Share of paired resamples in which it beats the model that was in use", value: (run) => run.metrics.tuned ? run.metrics.better : null, shown: (run) => run.metrics.tuned ? percent(run.metrics.better) : none },
@@ -36,10 +36,16 @@ async function loadVersions(holder) {
     await loadVersions(holder);
   }, "primary");
   begin.disabled = Boolean(running);
+  const deeper = button("Fine-tune with the trunk", async () => {
+    opened = (await call("team_train", { trunk: true })).run;
+    await loadVersions(holder);
+  });
+  deeper.disabled = Boolean(running);
+  deeper.title = "Moves the network's last stage too, on the graphics card, and then reads every face anew";
   const words = told.answers < told.enough
     ? `Collecting: ${whole(told.answers)} training answers so far, ${whole(told.enough)} are needed before a head is fitted. Starting now only measures the untouched vectors.`
     : `${whole(told.answers)} training answers to learn from. It runs beside the studio and goes into use only if kept-out faces say it is better.`;
-  const actions = row(begin);
+  const actions = told.trunk ? row(begin, deeper) : row(begin);
   if (inUse) actions.append(button("Take the model out of use", () => rollBack(holder, inUse)));
   const report = html`<div class="report"></div>`;
   holder.replaceChildren(

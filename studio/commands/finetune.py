@@ -15,16 +15,19 @@ def finetune(
     seed: Annotated[int, typer.Option()] = 0,
     run: Annotated[int | None, typer.Option(help="continue a run that was announced", hidden=True)] = None,
     rollback: Annotated[bool, typer.Option(help="return to the model before the one in use")] = False,
+    trunk: Annotated[bool, typer.Option(help="tune the network's last stage too; slow without a GPU")] = False,
     learning: Annotated[bool, typer.Option(help="also measure what fewer answers would have given")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="one line of JSON")] = False,
 ) -> None:
     """Fit a head to the answers; it is put into use only if kept-out faces say it is better."""
     from db.engine import open_database
     from db.store import Store
+    from models.device import words_for
+    from studio.commands.places import use_settings
     from studio.services import finetuning
-    from studio.settings import settings
 
-    store = Store(open_database(settings().database_url))
+    chosen = use_settings()
+    store = Store(open_database(chosen.database_url))
     made = store.project(project)
     if rollback:
         back = finetuning.roll_back(store, made)
@@ -35,10 +38,12 @@ def finetune(
         if not as_json:
             typer.echo(f"{time.strftime('%H:%M:%S')}  {share:4.0%}  {step}")
 
+    if trunk and words_for(chosen.device) == "CPU" and not as_json:
+        typer.echo("There is no GPU here: training the trunk will be slow.")
     announced = store.run(run) if run is not None else None
     if announced is not None:
         _beside_the_studio()
-    done = finetuning.finetune(store, made, run=announced, seed=seed, learning=learning, progress=tell)
+    done = finetuning.finetune(store, made, run=announced, trunk=trunk, seed=seed, learning=learning, progress=tell)
     figures = {name: value for name, value in done.metrics.items() if name != "curve"}
     if as_json:
         typer.echo(json.dumps({"run": done.id, "state": done.state} | figures))

@@ -16,10 +16,12 @@ from db.types import ModelRunRow, ProjectRow
 from models import triplets
 from models.errors import Cancelled
 from models.triplets import Comparisons
-from studio.services.tuned import forget_vectors, load_head, write_vectors
+from studio.services.trunk_tuning import tune_trunk
+from studio.services.tuned import backend_of, forget_vectors, has_trunk, load_head, write_vectors
 
 if TYPE_CHECKING:
     from models.finetune import ExpressionHead
+    from models.finetune_trunk import TunedTrunk
 
 Vectors = NDArray[np.float32]
 SURE, SURE_OVER_FACES = 0.95, 0.8
@@ -89,6 +91,7 @@ def finetune(
     project: ProjectRow,
     *,
     run: ModelRunRow | None = None,
+    trunk: bool = False,
     seed: int = 0,
     learning: bool = False,
     progress: Callable[[float, str], None] = lambda _share, _step: None,
@@ -98,7 +101,7 @@ def finetune(
     `run` continues one that was announced with `announce`. `learning` also measures what fewer answers would have
     given, about as long again. A model in use stays in use whatever goes wrong here.
     """
-    run = run or announce(store, project, seed=seed)
+    run = run or announce(store, project, seed=seed, trunk=trunk)
     lesson = collect(store, project, cutoff=run.cutoff_answer_id, decided_to=decided_to(run))
     answers = int(lesson.training.votes.sum())
 
@@ -108,7 +111,7 @@ def finetune(
             raise Cancelled("the fine-tuning was stopped")
 
     try:
-        metrics, head = _fit_and_judge(store, project, lesson, answers, seed=seed, tell=tell)
+        metrics, head = _fit_and_judge(store, project, lesson, answers, run=run, seed=seed, tell=tell)
         if learning and head is not None:
             metrics["learning"] = learning_curve(lesson, metrics, seed=seed, tell=tell)
     except Cancelled:
@@ -120,7 +123,7 @@ def finetune(
     if not store.finish_run(run.id, state="candidate", metrics=metrics, weights=head.to_bytes() if head else None):
         return store.run(run.id)
     if head is not None and surely_better(metrics):
-        promote(store, store.run(run.id))
+        promote(store, store.run(run.id), told=progress)
     return store.run(run.id)
 
 
@@ -129,10 +132,11 @@ def surely_better(metrics: dict[str, Any]) -> bool:
     return bool(metrics.get("better", 0) >= SURE and metrics.get("better_over_faces", 0) >= SURE_OVER_FACES)
 
 
-def announce(store: Store, project: ProjectRow, *, seed: int = 0) -> ModelRunRow:
+def announce(store: Store, project: ProjectRow, *, seed: int = 0, trunk: bool = False) -> ModelRunRow:
     """Note a fine-tuning that is about to begin on everything answered and decided so far."""
     decisions = store.adjudications(project.id)
     settings = {"seed": seed, "base": project.backend, DECIDED_TO: decisions[-1].id if decisions else 0}
+    settings |= {"trunk": True} if trunk else {}
     cutoff = store.last_answer_id(project.id)
     return store.add_run(project.id, backend=project.backend, cutoff_answer_id=cutoff, hyperparameters=settings)
 
@@ -142,10 +146,10 @@ def decided_to(run: ModelRunRow) -> int:
     return int(run.hyperparameters.get(DECIDED_TO, 0))
 
 
-def promote(store: Store, run: ModelRunRow) -> None:
+def promote(store: Store, run: ModelRunRow, *, told: Callable[[float, str], None] = lambda _share, _step: None) -> None:
     """Put a model into use: its vectors are written first, then it becomes the project's model."""
     project = store.project(run.project_id)
-    write_vectors(store, run)
+    write_vectors(store, run, told=told)
     before = in_use(store, project)
     store.promote_run(run.id)
     if before is not None and before.id != run.id:
@@ -172,12 +176,13 @@ def in_use(store: Store, project: ProjectRow) -> ModelRunRow | None:
 
 
 def _fit_and_judge(
-    store: Store, project: ProjectRow, lesson: Lesson, answers: int, *, seed: int, tell: Callable[[float, str], None]
-) -> tuple[dict[str, Any], ExpressionHead | None]:
+    store: Store, project: ProjectRow, lesson: Lesson, answers: int, *, run: ModelRunRow, seed: int,
+    tell: Callable[[float, str], None],
+) -> tuple[dict[str, Any], ExpressionHead | TunedTrunk | None]:  # fmt: skip
     from models.finetune import Plan, fit  # noqa: PLC0415
 
     current = in_use(store, project)
-    base_vectors = load_head(current).apply_to(lesson.vectors) if current else lesson.vectors
+    base_vectors = in_use_vectors(store, lesson, current) if current else lesson.vectors
     metrics: dict[str, Any] = {"answers": answers, "base": judge(lesson, lesson.vectors)}
     metrics |= {"ceiling": leave_one_out_ceiling(lesson.ballots), "better": 0.0}
     if answers < triplets.ENOUGH:
@@ -185,12 +190,17 @@ def _fit_and_judge(
     found = fit(lesson.vectors, lesson.training, plan=Plan(seed=seed), progress=tell)
     if found is None:
         return metrics | {"reason": "no head predicts held-out answers better than the vectors in use"}, None
-    tuned = found.head.apply_to(lesson.vectors)
+    tuned, temperature, model = found.head.apply_to(lesson.vectors), found.temperature, None
+    if run.hyperparameters.get("trunk"):
+        with_trunk = tune_trunk(store, project, lesson, found, answers, seed=seed, tell=tell)
+        metrics |= with_trunk.metrics
+        if with_trunk.fit is not None:
+            tuned, temperature, model = with_trunk.vectors, with_trunk.fit.temperature, with_trunk.fit.tuned
     ours, theirs = (triplets.credits(vectors, lesson.evaluation) for vectors in (tuned, base_vectors))
     better, over_faces = triplets.chance_of_better(ours, theirs, lesson.evaluation.places, seed=seed)
     config = {name: found.head.config[name] for name in ("dimension", "kind", "block")}
     return metrics | {
-        "tuned": judge(lesson, tuned, temperature=found.temperature),
+        "tuned": judge(lesson, tuned, temperature=temperature),
         "in_use": judge(lesson, base_vectors),
         "better": better,
         "better_over_faces": over_faces,
@@ -201,7 +211,20 @@ def _fit_and_judge(
         "held_out_loss": found.held_out_loss,
         "base_loss": found.base_loss,
         "curve": [round(value, 5) for value in found.curve],
-    }, found.head
+    }, model or found.head
+
+
+def in_use_vectors(store: Store, lesson: Lesson, current: ModelRunRow) -> Vectors:
+    """Return the lesson's vectors as the model in use has them: written where it read pictures, else moved."""
+    after = load_head(current).apply_to(lesson.vectors)
+    if has_trunk(current):
+        row_of = {face_id: row for row, face_id in enumerate(lesson.face_ids)}
+        project = store.project(current.project_id)
+        ids, written = store.vectors(project.gallery_id, backend=backend_of(current))
+        for face_id, vector in zip(ids, written, strict=True):
+            if face_id in row_of:
+                after[row_of[face_id]] = vector
+    return after
 
 
 def judge(lesson: Lesson, vectors: Vectors, *, temperature: float | None = None) -> dict[str, Any]:

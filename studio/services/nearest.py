@@ -51,13 +51,15 @@ class Neighbourhood:
     """Sorted distances between gallery faces; empty when there are fewer than two."""
 
 
-def neighbourhood(store: Store, expression: Expression, *, most: int = 6) -> Neighbourhood:
+def neighbourhood(
+    store: Store, expression: Expression, *, portrait: Image | None = None, most: int = 6
+) -> Neighbourhood:
     """Return the faces of all galleries nearest to an expression; only vectors of the same network are compared.
 
     Where a fine-tuned model is in use, faces are compared as it sees them.
     """
     galleries = {gallery.id: gallery for gallery in store.galleries()}
-    vector, backend = moved(store, expression.vector, expression.backend)
+    vector, backend = moved(store, expression.vector, expression.backend, portrait=portrait)
     ids, vectors = _all_vectors(store, backend)
     if not ids:
         return Neighbourhood((), 0, np.zeros(0, np.float32))

@@ -11,7 +11,7 @@ from db.tally import progress_of
 from db.types import AnnotatorRow, ModelRunRow
 from models import triplets
 from models.errors import BadInput
-from studio.services import finetuning, jobs, team_plots
+from studio.services import finetuning, jobs, team_plots, trunk_tuning
 from studio.services.jobs import Job
 from studio.services.team import project_of
 
@@ -38,6 +38,7 @@ def versions(context: Context, _admin: AnnotatorRow, body: Body) -> Body:
         "enough": triplets.ENOUGH,
         "sure": finetuning.SURE,
         "sure_over_faces": finetuning.SURE_OVER_FACES,
+        "trunk": trunk_tuning.is_offered(context.settings.device),
     }
 
 
@@ -47,7 +48,10 @@ def train(context: Context, _admin: AnnotatorRow, body: Body) -> Body:
     runs = [_settled(context, run) for run in context.store.runs(project.id)]
     if any(run.state == "running" for run in runs):
         raise BadInput("a fine-tuning of this project is under way; stop it first, or wait")
-    run = finetuning.announce(context.store, project)
+    trunk = body.get("trunk") is True
+    if trunk and not trunk_tuning.is_offered(context.settings.device):
+        raise BadInput("the trunk is fine-tuned here only on a GPU, with the extra mien[trunk]")
+    run = finetuning.announce(context.store, project, trunk=trunk)
     arguments = ["finetune", "--run", str(run.id), "--", project.name]
     store = context.store
     jobs.start(

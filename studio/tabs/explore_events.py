@@ -274,7 +274,7 @@ class Events:
         face = reading.faces[boxes.index(max(boxes))]
         vector, backend = face.expression.vector, face.expression.backend
         if atlas.backend != backend:
-            vector, backend = moved(self.context.store, vector, backend)
+            vector, backend = moved(self.context.store, vector, backend, portrait=face.portrait)
         found = explore.near_vector(atlas, vector, backend=backend)
         marks = explore.marks(atlas, now.choice, near=found, newcomer=vector)
         others = [self._strip_face(item.face_id, distance=item.distance) for item in found]

@@ -173,7 +173,7 @@ def _card(context: Context, now: Desk) -> tuple[str, Desk]:
     if now.kept is not None and now.kept[0] is not face:
         others.append(Other("kept", now.kept[1].capitalize(), now.kept[0]))
     title = f"Face {face.number}" if len(reading.faces) > 1 else "The face"
-    near = neighbourhood(context.store, face.expression)
+    near = neighbourhood(context.store, face.expression, portrait=face.portrait)
     return face_card(face, near, title=title, others=others[:9], against=now.against), now
 
 
