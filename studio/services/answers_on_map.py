@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from db.agreement import votes_by_question
 from models.errors import BadInput
 from studio.services.atlas import Atlas, make_atlas
-from studio.services.layouts import LayoutChoice, aligned, layout
+from studio.services.layouts import LayoutChoice, aligned, layout, place
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -72,28 +72,40 @@ def disagreement(store: Store, atlas: Atlas) -> NDArray[np.float32]:
     several = total >= 2
     split = 1 - asked.votes[several].max(1) / total[several]
     sums, counts = np.zeros(len(atlas)), np.zeros(len(atlas))
-    for place in range(3):
-        np.add.at(sums, asked.rows[several][:, place], split)
-        np.add.at(counts, asked.rows[several][:, place], 1)
+    for seat in range(3):
+        np.add.at(sums, asked.rows[several][:, seat], split)
+        np.add.at(counts, asked.rows[several][:, seat], 1)
     with np.errstate(invalid="ignore"):
         return np.where(counts > 0, sums / counts, np.nan).astype(np.float32)
 
 
-def answer_lines(store: Store, atlas: Atlas, choice: LayoutChoice) -> list[Line]:
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answered questions as lines, and how many there are beyond those that are drawn."""
+
+    lines: list[Line]
+    """At most MOST_LINES, evenly from first to last; contradictions last, so that they lie on top."""
+    questions: int
+    """Those on which people are not split evenly: of the others nobody can say who is alike."""
+    contradicted: int
+
+
+def answer_lines(store: Store, atlas: Atlas, choice: LayoutChoice) -> Answers:
     """Join the two faces that most people call alike; the line contradicts where the vectors say otherwise."""
     asked = questions_on(store, atlas)
+    clear = (asked.votes == asked.votes.max(1, keepdims=True)).sum(1) == 1
+    rows, odd = asked.rows[clear], asked.votes[clear].argmax(1)
+    vectors = np.asarray(atlas.vectors[rows.ravel()], np.float64).reshape(*rows.shape, atlas.vectors.shape[1])
+    gaps = np.linalg.norm(vectors[:, [1, 0, 0]] - vectors[:, [2, 2, 1]], axis=2)  # gap without face 0, 1, 2
+    contradicts = gaps.argmin(1) != odd
     places = np.asarray(layout(atlas, choice))
+    drawn = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_LINES)).round().astype(int))
     lines = []
-    for rows, votes in zip(asked.rows[:MOST_LINES], asked.votes[:MOST_LINES], strict=True):
-        if (votes == votes.max()).sum() > 1:  # people are split evenly: nothing to agree with
-            continue
-        odd = int(votes.argmax())
-        alike = [int(row) for place, row in enumerate(rows) if place != odd]
-        vectors = np.asarray(atlas.vectors[rows], np.float64)
-        gaps = np.linalg.norm(vectors[[1, 0, 0]] - vectors[[2, 2, 1]], axis=1)  # gap without face 0, 1, 2
-        kind: Kind = "agrees" if int(gaps.argmin()) == odd else "contradicts"
-        lines.append(Line(_pair(places[alike[0]]), _pair(places[alike[1]]), kind))
-    return lines
+    for number in drawn[np.argsort(contradicts[drawn], kind="stable")]:
+        one, other = np.delete(rows[number], odd[number])
+        kind: Kind = "contradicts" if contradicts[number] else "agrees"
+        lines.append(Line(_pair(places[one]), _pair(places[other]), kind))
+    return Answers(lines, len(rows), int(contradicts.sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +120,13 @@ class Moves:
 
 
 def moves(store: Store, home: Path, atlas: Atlas, choice: LayoutChoice, *, other: str) -> Moves:
-    """Lay the other network's map over this one (turned, mirrored and scaled to fit) and join the faces that moved."""
+    """Join the places of faces with those that another network gives them, the furthest moves first.
+
+    On the PCA map its vectors are turned, mirrored and scaled to fit these ones in all their dimensions and then shown
+    from the same side; laying flat maps over each other would draw most faces to the middle. Other arrangements have no
+    formula for new vectors, and vectors of another length have none of these dimensions: there the maps are laid over
+    each other.
+    """
     if other == atlas.backend:
         raise BadInput("Choose another network to compare with.")
     second = make_atlas(store, home, backend=other, gallery_ids=tuple(atlas.galleries))
@@ -116,10 +134,13 @@ def moves(store: Store, home: Path, atlas: Atlas, choice: LayoutChoice, *, other
     if len(both) < 3:
         raise BadInput(f"{other} has read fewer than three of these faces.")
     places = np.asarray(layout(atlas, choice))[here]
-    moved = aligned(np.asarray(layout(second, choice))[there], places)
+    one, two = np.asarray(atlas.vectors[here]), np.asarray(second.vectors[there])
+    if choice.method == "pca" and one.shape == two.shape:
+        moved = place(atlas, choice, aligned(two, one))
+    else:
+        moved = aligned(np.asarray(layout(second, choice))[there], places)
     furthest = np.argsort(-np.linalg.norm(moved - places, axis=1), kind="stable")[:MOST_MOVED]
     lines = [Line(_pair(places[row]), _pair(moved[row]), "moved") for row in furthest.tolist()]
-    one, two = np.asarray(atlas.vectors[here]), np.asarray(second.vectors[there])
     return Moves(lines, [int(face_id) for face_id in both[furthest]], _kept(one, two))
 
 

@@ -69,7 +69,7 @@ def layout(atlas: Atlas, choice: LayoutChoice, report: Report = lambda step, sha
 
 
 def place(atlas: Atlas, choice: LayoutChoice, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return where a new face falls: exactly for PCA, among its nearest faces for the others."""
+    """Return where a new face falls: exactly for PCA (also many at once), among its nearest faces for the others."""
     if choice.method == "pca":
         mean, axes = _principal_axes(atlas)
         places = layout(atlas, choice)

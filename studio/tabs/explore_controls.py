@@ -94,7 +94,7 @@ def controls(context: Context) -> Controls:
         seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="explore-seed")
         arrange = gr.Button("Arrange", elem_id="explore-arrange")
     with gr.Accordion("Lines", open=False):
-        offered = [("None", "none"), ("Annotators' answers", "answers"), ("Moves to another network", "moves")]
+        offered = [("None", "none"), ("Annotators' answers", "answers"), ("Moves between two networks", "moves")]
         lines = gr.Radio(offered, value="none", label="Join faces by", elem_id="explore-lines")
         other = gr.Dropdown([], label="Other network", visible=False, elem_id="explore-other")
     read = gr.Button("Read the faces nobody has read", visible=False, elem_id="explore-read")

@@ -37,6 +37,7 @@ from studio.services.map_session import (
     waiting_faces,
 )
 from studio.services.nearest import gallery_picture
+from studio.services.network_names import network_titles, titled_networks
 from studio.services.tuned import moved
 from studio.tabs.explore_controls import ALL_GALLERIES, EVERYTHING, Controls, Result
 from studio.tabs.explore_desk import Desk, Newcomer
@@ -77,9 +78,9 @@ class Events:
         )
         arrangement = [at.method, at.dimensions, at.neighbours, at.seed, self.desk]
         arranged = at.arrange.click(explained(self.arrange), arrangement, [to.status, to.map, self.desk], **SLOW)
-        arranged.success(explained(self.paint), [self.desk, *self.filter], [to.map], **QUICK)
+        painted = arranged.success(explained(self.paint), [self.desk, *self.filter], [to.map], **QUICK)
         joined = [at.lines, at.other, self.desk]
-        for event in (at.lines.input, at.other.input):
+        for event in (at.lines.input, at.other.input, painted.success):
             event(explained(self.draw_lines), joined, [to.map, to.line, at.other], **QUICK)
         to.map.pick_face(explained(self.pick), [self.desk], [to.map, to.strip, to.actions, self.desk], **QUICK)
         to.map.select_faces(explained(self.select), [self.desk], [to.strip, to.actions, self.desk], **QUICK)
@@ -120,7 +121,7 @@ class Events:
             gr.Column(visible=False),
             Desk(key=atlas.key, wanted=wanted, choice=choice),
             self._galleries(gallery),
-            gr.Dropdown(backends, value=atlas.backend, visible=len(backends) > 1),
+            gr.Dropdown(titled_networks(backends), value=atlas.backend, visible=len(backends) > 1),
             gr.Dropdown(columns, value=columns[0][1]),
             gr.Dropdown([("Everything", EVERYTHING), *columns], value=EVERYTHING),
             self._read_button(atlas),
@@ -202,25 +203,29 @@ class Events:
         """Join faces by answers or by moves, and say in a line what was found."""
         atlas = self._atlas(now)
         others = [name for name in explore.backends_of(self.context.store) if name != atlas.backend]
-        lines, said = self._lines(atlas, now, kind, other if other in others else next(iter(others), None))
+        against = other if other in others else next(iter(others), None)
+        lines, said = self._lines(atlas, now, kind, against)
+        if lines and now.choice.dimensions == 3:
+            lines, said = [], "Lines are drawn on the flat map; choose Flat under Arrangement"
         update = gr.update(lines=explore.joined(atlas, now.choice, lines))
-        chooser = gr.Dropdown(
-            others, value=other if other in others else None, visible=kind == "moves" and bool(others)
-        )
+        chooser = gr.Dropdown(titled_networks(others), value=against, visible=kind == "moves" and bool(others))
         return update, quiet_line(said) if said else _line(atlas, now.choice), chooser
 
     def _lines(self, atlas: Atlas, now: Desk, kind: str, other: str | None) -> tuple[list[Line], str]:
         if kind == "answers":
             found = answer_lines(self.context.store, atlas, now.choice)
-            wrong = sum(line.kind == "contradicts" for line in found)
-            return found, f"{len(found)} answered questions; the vectors contradict {wrong} (red, dashed)"
+            if not found.questions:
+                return [], "Nobody has answered a question about three of these faces yet"
+            drawn = f"; {len(found.lines)} of them are drawn" if len(found.lines) < found.questions else ""
+            wrong = f"the vectors contradict {found.contradicted:,} (red, dashed)"
+            return found.lines, f"{found.questions:,} answered questions join two faces; {wrong}{drawn}"
         if kind == "moves" and other is None:
             return [], "Only one network has read these faces, so none of them has moved"
         if kind == "moves" and other is not None:
             moved = moves(self.context.store, home_of(self.context), atlas, now.choice, other=other)
-            kept = f"{moved.kept_neighbours * 100:.0f} %"
-            said = f"Against {other}: {kept} of the ten nearest faces stay; {len(moved.lines)} moves are drawn"
-            return moved.lines, said
+            kept = f"{moved.kept_neighbours * 100:.0f} % of the ten nearest faces are the same"
+            where = f"A line ends in a dot where {network_titles([other])[0]} puts the face"
+            return moved.lines, f"{where}; {kept}; the {len(moved.lines)} longest are drawn"
         return [], ""
 
     def pick(self, event: gr.EventData, now: Desk) -> tuple[Any, ...]:
@@ -344,4 +349,5 @@ class Events:
 
 def _line(atlas: Atlas, choice: LayoutChoice) -> str:
     method = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}[choice.method]
-    return quiet_line(f"{len(atlas):,} faces", f"read by {atlas.backend}", f"arranged by {method}")
+    title = network_titles([atlas.backend])[0]
+    return quiet_line(f"{len(atlas):,} faces", f"read by {title} ({atlas.backend})", f"arranged by {method}")

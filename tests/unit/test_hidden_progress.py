@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gradio as gr
+import pytest
 
 from studio.hidden_progress import show_nowhere
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Gradio leaves an event loop open
 
 
 def test_only_hidden_progress_is_shown_nowhere() -> None:

@@ -16,6 +16,7 @@ from studio.services.answers_on_map import answer_lines, disagreement, moves
 from studio.services.atlas import Atlas, make_atlas
 from studio.services.columns import column_choices
 from studio.services.layouts import LayoutChoice, layout
+from studio.services.network_names import network_titles
 from tests.drawn_faces import BACKEND, add_drawn_gallery
 
 
@@ -49,7 +50,7 @@ def answered(store: Store, atlas: Atlas, odd_ones: dict[str, int]) -> tuple[int,
 def test_lines_join_the_faces_people_call_alike(store: Store, atlas: Atlas) -> None:
     answered(store, atlas, {"Ada": 2, "Bob": 2, "Cem": 0})
     choice = LayoutChoice()
-    (line,) = answer_lines(store, atlas, choice)
+    (line,) = answer_lines(store, atlas, choice).lines
     places = layout(atlas, choice)
     assert line.kind == "agrees"
     np.testing.assert_allclose([line.start, line.end], [places[0], places[4]], atol=1e-6)
@@ -61,14 +62,16 @@ def test_lines_join_the_faces_people_call_alike(store: Store, atlas: Atlas) -> N
 def test_a_line_contradicts_when_the_vectors_say_otherwise(store: Store, atlas: Atlas, tmp_path: Path) -> None:
     assert "disagreement" not in dict(map(reversed, column_choices(store, atlas, tmp_path / "explore")))
     answered(store, atlas, {"Ada": 0})
-    (line,) = answer_lines(store, atlas, LayoutChoice())
-    assert line.kind == "contradicts"
+    found = answer_lines(store, atlas, LayoutChoice())
+    assert [line.kind for line in found.lines] == ["contradicts"]
+    assert (found.questions, found.contradicted) == (1, 1)
     assert "disagreement" in dict(map(reversed, column_choices(store, atlas, tmp_path / "explore")))
 
 
 def test_an_even_split_joins_nobody(store: Store, atlas: Atlas) -> None:
     answered(store, atlas, {"Ada": 0, "Bob": 1})
-    assert answer_lines(store, atlas, LayoutChoice()) == []
+    found = answer_lines(store, atlas, LayoutChoice())
+    assert (found.lines, found.questions) == ([], 0)
     assert disagreement(store, atlas)[0] == pytest.approx(0.5)
 
 
@@ -87,3 +90,20 @@ def test_a_turned_space_moves_nobody_and_a_changed_face_moves_most(store: Store,
     assert found.face_ids[0] == int(atlas.ids[7])
     with pytest.raises(BadInput, match="another network"):
         moves(store, home, atlas, choice, other=BACKEND)
+
+
+def test_moves_are_seen_from_the_same_side(store: Store, atlas: Atlas, tmp_path: Path) -> None:
+    """Weights of directions change which of them the map shows; faces must not all seem to run to the middle."""
+    stretched = np.array(atlas.vectors) * np.linspace(0.2, 2.0, 16, dtype=np.float32)
+    store.add_vectors(atlas.ids.tolist(), stretched, backend="stretched@1")
+    found = moves(store, tmp_path / "explore", atlas, LayoutChoice(), other="stretched@1")
+    ends, starts = np.array([line.end for line in found.lines]), np.array([line.start for line in found.lines])
+    assert np.ptp(ends, axis=0).min() > 0.5 * np.ptp(starts, axis=0).min()
+    assert np.corrcoef(starts.ravel(), ends.ravel())[0, 1] > 0.5
+
+
+def test_networks_have_names_a_visitor_can_read() -> None:
+    names = ["deepfever-46524e63+run1@.f4f6ac2e657c", "deepfever-46524e63", "dfc_vae-ab191b81", "other@1"]
+    titles = ["Expression network, fine-tuned in run 1", "Expression network", "Latent space", "other"]
+    assert network_titles(names) == titles
+    assert network_titles(["deepfever-aa", "deepfever-bb"]) == ["Expression network, aa", "Expression network, bb"]
