@@ -11,7 +11,7 @@ import pytest
 
 from db.store import Store
 from db.types import NewAnswer, NewProject
-from studio.services import access
+from studio.services import access, trunk_tuning
 from studio.services.compare import start_project
 from studio.tabs import team
 from tests.drawn_faces import BACKEND, add_drawn_gallery
@@ -151,6 +151,16 @@ def test_a_fine_tuning_runs_beside_the_studio_and_reports(desk: Any) -> None:
     desk.wait_for_selector(".team .report:has-text('measured only'):has-text('collecting')", timeout=120_000)
     desk.wait_for_selector(".team .report .chart .scatterlayer")
     desk.wait_for_selector(".team .report table td:has-text('%')")
+
+
+def test_the_trunk_is_offered_on_a_gpu_only(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    go(desk, "Models")
+    desk.wait_for_selector(".team button:has-text('Fine-tune now')")
+    assert desk.locator(".team button:has-text('with the trunk')").count() == 0
+    monkeypatch.setattr(trunk_tuning, "is_offered", lambda _device: True)
+    go(desk, "Overview")
+    go(desk, "Models")
+    desk.wait_for_selector(".team button:has-text('Fine-tune with the trunk')")
 
 
 def test_projects_are_changed_and_made(desk: Any, studio: tuple[str, Store]) -> None:
