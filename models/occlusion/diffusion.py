@@ -32,6 +32,8 @@ SCALE = 0.2
 """What differences from the guess are divided by; they have about unit variance then."""
 
 
+TEMPERATURE = 0.75
+"""What the first noise is multiplied by: guesses vary less than faces do, and fewer look like none."""
 MODES = 160
 """Directions at most in which the part behind one hole is taken to vary."""
 
@@ -161,6 +163,7 @@ def fill(
     steps: int = 20,
     samples: int = 1,
     seed: int = 0,
+    temperature: float = TEMPERATURE,
     blendshapes: Tensor | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
@@ -172,7 +175,7 @@ def fill(
     noise_of = torch.Generator().manual_seed(seed)
     plan = schedule(network)
     plan.set_timesteps(steps)
-    noise = torch.randn((samples, 3, *guess.shape[-2:]), generator=noise_of).to(guess.device)
+    noise = torch.randn((samples, 3, *guess.shape[-2:]), generator=noise_of).to(guess.device) * temperature
     told = torch.cat([guess * 2 - 1, mask], 1).expand(samples, -1, -1, -1)
     nothing = torch.zeros_like(noise)
     current = noise

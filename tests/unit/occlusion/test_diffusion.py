@@ -58,12 +58,14 @@ def test_modes_are_the_conditional_covariance(prior: LinearPrior, hole: torch.Te
 
 def test_an_untrained_network_draws_gaussian_faces(network: FaceDiffusion, hole: torch.Tensor, modes: Modes) -> None:
     guess = torch.full((1, 3, SIZE, SIZE), 0.5)
-    made = fill(network, guess, hole, modes, steps=60, samples=160, seed=3)
+    made = fill(network, guess, hole, modes, steps=60, samples=160, seed=3, temperature=1.0)
     assert torch.equal(made[:, :, hole[0, 0] == 0], guess.expand(160, -1, -1, -1)[:, :, hole[0, 0] == 0])
     differences = ((made - guess) / SCALE).flatten(1)
     found = (differences @ modes.directions.flatten(1)[:3].T).var(0)
     wanted = modes.variances[:3] + network.rest
     assert ((found / wanted).log().abs() < 0.45).all()
+    calmer = fill(network, guess, hole, modes, steps=10, samples=16, seed=3, temperature=0.5)
+    assert (calmer - guess).std() < 0.7 * (made - guess).std()
 
 
 def test_seeds_repeat_and_a_stop_is_told(network: FaceDiffusion, hole: torch.Tensor, modes: Modes) -> None:
