@@ -7,7 +7,7 @@ occluder, not another opinion on emotions.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,8 @@ from models.types import Crop
 
 log = logging.getLogger(__name__)
 
+READINGS = 2400
+"""Faces read to learn from: covered, completed and uncovered, 0.3 seconds each."""
 FRESH = 100
 """Readings of training people that only the scale of the corrections is fitted on."""
 MOST_HIDDEN = 0.8
@@ -90,6 +92,16 @@ def draw_held(reader: OcclusionReader, held: FaceSet, *, seed: int) -> Readings:
     """Held-out colour faces, each behind one of the kinds never trained on."""
     rng, clear = np.random.default_rng([seed, 10]), held.rows(held.source != "congress160")
     return joined([read_one(reader, exact_crop(clear, row), rng, HELD_OUT_KINDS) for row in range(len(clear))])
+
+
+def kept(file: Path, draw_now: Callable[[], Readings], *, resume: bool) -> Readings:
+    """Read what an earlier run of the same networks drew, or draw it and keep it."""
+    if resume and file.is_file():
+        return Readings(**torch.load(file, weights_only=True))
+    readings = draw_now()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(vars(readings), file)
+    return readings
 
 
 def lay_choice(network: LatentExpression, readings: Readings) -> None:
@@ -189,7 +201,7 @@ def train(
 
 
 def run(
-    *, data: Path, out: Path, device: str, resume: bool, minutes: float = 1.0, count: int = 260
+    *, data: Path, out: Path, device: str, resume: bool, minutes: float = 4.0, count: int = READINGS
 ) -> dict[str, float]:
     """Read training faces through the chain that ships, train, measure on unseen kinds and people, ship.
 
@@ -197,8 +209,8 @@ def run(
     """
     reader: OcclusionReader = registry.load("occlusion")
     training, held = split(read_faces(data))
-    readings = draw(reader, training, count=count, seed=1)
-    log.info("%d readings made", count)
+    readings = kept(out / "readings.pt", lambda: draw(reader, training, count=count, seed=1), resume=resume)
+    log.info("%d readings", len(readings.vector))
     unseen = draw_held(reader, held, seed=1)
     network = train(reader, readings, unseen, out=out, minutes=minutes, resume=resume).eval()
     log.info("corrections are scaled by %.3f", calibrate(network, draw(reader, training, count=FRESH, seed=2)))
