@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.errors import BadInput, Cancelled
 from studio.services.atlas import BLOCK, Atlas, nearest
 from studio.services.background import Report
+from studio.services.stoppable import in_own_process
 
 Method = Literal["pca", "umap", "tsne"]
 METHODS: dict[str, Method] = {"PCA": "pca", "UMAP": "umap", "t-SNE": "tsne"}
@@ -135,20 +136,30 @@ def _comfort(atlas: Atlas, choice: LayoutChoice) -> tuple[NDArray[np.float64], f
 
 
 def _umap(atlas: Atlas, choice: LayoutChoice, report: Report) -> NDArray[np.float64]:
-    _go_on(report, "Loading UMAP", None)
+    start = np.array(layout(atlas, LayoutChoice("pca", choice.dimensions)), np.float32) * 10
+    found: NDArray[np.float64] = in_own_process(
+        umap_places,
+        (np.array(atlas.vectors), start, choice.neighbours, choice.seed),
+        go_on=lambda: _go_on(report, "Arranging by UMAP", None),
+    )
+    return found
+
+
+def umap_places(
+    vectors: NDArray[np.float32], start: NDArray[np.float32], neighbours: int, seed: int
+) -> NDArray[np.float64]:
+    """Return UMAP's places from a start (faces, dimensions); nothing can stop it but the end of its process."""
     import umap  # noqa: PLC0415 - compiles for seconds; only when somebody asks for it
 
-    _go_on(report, "Arranging by UMAP", None)
-    start = layout(atlas, LayoutChoice("pca", choice.dimensions))
     reducer = umap.UMAP(
-        n_components=choice.dimensions,
-        n_neighbors=choice.neighbours,
-        random_state=choice.seed,
+        n_components=start.shape[1],
+        n_neighbors=neighbours,
+        random_state=seed,
         n_jobs=1,  # what a fixed seed asks for
-        init=np.array(start, np.float32) * 10,
+        init=start,
         min_dist=0.1,
     )
-    return np.asarray(reducer.fit_transform(np.array(atlas.vectors)), np.float64)
+    return np.asarray(reducer.fit_transform(vectors), np.float64)
 
 
 def _tsne(atlas: Atlas, choice: LayoutChoice, report: Report) -> NDArray[np.float64]:

@@ -28,4 +28,4 @@ def _title(named: Backend) -> str:
     base, mark, run = named.name.partition(MARK)
     family = base.rpartition("-")[0] or base
     title = KNOWN.get(family, base)
-    return f"{title}, fine-tuned in run {run}" if mark else title
+    return f"{title}, run {run}" if mark else title

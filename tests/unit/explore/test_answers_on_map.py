@@ -104,6 +104,6 @@ def test_moves_are_seen_from_the_same_side(store: Store, atlas: Atlas, tmp_path:
 
 def test_networks_have_names_a_visitor_can_read() -> None:
     names = ["deepfever-46524e63+run1@.f4f6ac2e657c", "deepfever-46524e63", "dfc_vae-ab191b81", "other@1"]
-    titles = ["Expression network, fine-tuned in run 1", "Expression network", "Latent space", "other"]
+    titles = ["Expression network, run 1", "Expression network", "Latent space", "other"]
     assert network_titles(names) == titles
     assert network_titles(["deepfever-aa", "deepfever-bb"]) == ["Expression network, aa", "Expression network, bb"]
