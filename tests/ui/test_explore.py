@@ -142,6 +142,21 @@ def test_colours_and_filter_follow_the_tags(page: Any) -> None:
     page.wait_for_function(f"{drawn} === 36")
 
 
+def test_controls_keep_their_height_and_the_line_follows_the_arrangement(page: Any) -> None:
+    for title in ("Lines", "Arrangement"):
+        page.get_by_role("button", name=title).click()
+    page.locator("#explore-arrange").wait_for()
+    cut = "() => [...document.querySelectorAll('.map-bench > .input-side > *')]"
+    assert not page.evaluate(f"({cut})().some((part) => part.scrollHeight > part.clientHeight + 4)")
+    page.get_by_label("Annotators' answers").check()
+    page.locator("#explore-line", has_text="Nobody has answered").wait_for()
+    page.get_by_label("None", exact=True).check()
+    page.locator("#explore-line", has_text="arranged by PCA").wait_for()
+    page.get_by_label("t-SNE").check()
+    page.locator("#explore-arrange").click()
+    page.locator("#explore-line", has_text="arranged by t-SNE").wait_for()
+
+
 def test_thumbnails_come_in_pages_not_one_by_one(page: Any) -> None:
     page.get_by_role("button", name="Whole map").click()
     page.wait_for_timeout(500)
