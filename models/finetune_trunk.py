@@ -41,8 +41,8 @@ class TrunkPlan:
     """Triplets in a step."""
     rate: float = 3e-5
     """Of the trunk; Adam."""
-    head_rate: float = 2e-3
-    anchor: float = 4.0
+    head_rate: float = 5e-4
+    anchor: float = 1.0
     """Weight of the mean squared distance of the vectors to the base's."""
     look_every: int = 10
     patience: int = 8
@@ -172,7 +172,9 @@ def fit_trunk(
     if find_spec("accelerate") is None:
         raise MissingWeights("fine-tuning the trunk needs accelerate: install the extra mien[trunk]")
     plan = plan or TrunkPlan()
-    training, later = _by_faces(comparisons, len(crops), seed=plan.seed)
+    training, later = _by_faces(comparisons, seed=plan.seed)
+    if not len(training) or not len(later):
+        return None
     work = _Work(network, crops, training, later, found, plan)
     for step in range(plan.steps):
         if cancelled():
@@ -269,10 +271,10 @@ class _Work:
         return TrunkFit(tuned, temperature, step, loss, self.curve[0], drift, tuple(self.curve))
 
 
-def _by_faces(comparisons: Comparisons, faces: int, *, seed: int) -> tuple[Comparisons, Comparisons]:
-    """Split answers: those about any of a tenth of the faces are held out, the rest are learned from."""
-    order = np.random.default_rng(seed).permutation(faces)
-    kept_out = order[: max(1, round(HELD_OUT_FACES * faces))]
+def _by_faces(comparisons: Comparisons, *, seed: int) -> tuple[Comparisons, Comparisons]:
+    """Split answers: those about any of a tenth of the faces asked about are held out, the rest are learned from."""
+    faces = np.random.default_rng((seed, 7)).permutation(np.unique(comparisons.places))
+    kept_out = faces[: max(1, round(HELD_OUT_FACES * len(faces)))]
     held: NDArray[np.bool_] = np.isin(comparisons.places, kept_out).any(1)
     return comparisons.where(~held), comparisons.where(held)
 

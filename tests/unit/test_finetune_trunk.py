@@ -17,7 +17,7 @@ from models import finetune_trunk, registry, triplets
 from models.deepfever import ExpressionNet, ExpressionReader
 from models.errors import BadInput, BadWeights, Cancelled, MissingWeights
 from models.finetune import ExpressionHead, Fit
-from models.finetune_trunk import Tail, TrunkPlan, TunedTrunk, _Work, fit_trunk, trainable
+from models.finetune_trunk import Tail, TrunkPlan, TunedTrunk, _by_faces, _Work, fit_trunk, trainable
 from models.triplets import Comparisons
 from models.types import Box, Face, HeadPose, Image
 from studio.context import Context
@@ -92,6 +92,18 @@ def test_the_anchor_holds_vectors_near_the_bases(network: ExpressionNet, crops: 
         with torch.no_grad():
             drift[anchor] = float((work.tail(work.maps) - work.base).norm(dim=1).mean())
     assert 0 < drift[100.0] < drift[0.0] / 2
+
+
+def test_held_out_answers_are_about_faces_that_were_asked_about() -> None:
+    """Crops may hold faces that only judge; holding those out would hold out no answer at all."""
+    for seed in range(5):
+        said = answers(200, faces=20)
+        there = Comparisons(said.places * 2 + 100, said.shares, said.votes, said.kinds)
+        training, later = _by_faces(there, seed=seed)
+        assert len(training) + len(later) == 200 and len(training) > len(later) > 10
+        only_later = set(later.places.ravel().tolist()) - set(training.places.ravel().tolist())
+        assert len(only_later) == 2
+        assert np.isin(later.places, list(only_later)).any(1).all()
 
 
 def test_answers_without_sense_change_nothing_and_it_can_be_stopped(
