@@ -54,7 +54,7 @@ PART = 256
 WIDTH, CONVOLUTIONS = 96, 3
 """Of the detector that ships; three convolutions let each patch be judged by the 7 x 7 patches around it."""
 LIMITS = (
-    "Told of drawn occluders: sunglasses, masks, hair, text, bars, shadows, blur and random shapes. Half of the "
+    "Told of drawn occluders: sunglasses, masks, hair, text, bars, shadows, blur and random shapes. Two in five of the "
     "patches it finds on occluded and clean faces are not hidden by half: neighbours, hats, dark backgrounds. "
     "Beards, strong side light and faces turned over 35 degrees may count as hidden; thin or skin-coloured things "
     "may be missed. 12 x 12 patches: what is smaller than a tenth of the face is not seen."
