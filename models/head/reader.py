@@ -38,7 +38,7 @@ class HeadReader:
         actions: PointActions | None = None,
         method: str = BEST,
     ) -> None:
-        self.head, self._fit, self._encoder, self._actions = head, HeadFit(head), encoder, actions
+        self.head, self._fit, self._encoder, self.actions = head, HeadFit(head), encoder, actions
         self.method = method
         self._check(method)
 
@@ -66,8 +66,8 @@ class HeadReader:
 
     def lay(self, landmarks: Points, read: NDArray[np.float32]) -> HeadParameters:
         """Lay the head over (478, 3) points, starting from coefficients (52,) read off pixels and off the points."""
-        if self._actions is not None:
-            read = (1 - FROM_POINTS) * read + FROM_POINTS * self._actions(landmarks)
+        if self.actions is not None:
+            read = (1 - FROM_POINTS) * read + FROM_POINTS * self.actions(landmarks)
         return self._fit(landmarks, read)
 
     def _check(self, method: str) -> None:

@@ -29,7 +29,7 @@ from models.training.data import FaceSet, read_faces, split
 from models.training.faces import landmark_weights
 from models.training.loop import Batch, Budget, fit
 from models.training.smirk import LEARNING_RATE, HeadCrops, LandmarksOfHead, losses, measure_crops
-from models.training.smirk_card import AblationRow, ship_encoder
+from models.training.smirk_card import WITH, AblationRow, ship_encoder
 
 log = logging.getLogger(__name__)
 
@@ -204,13 +204,13 @@ def train(
         budget=Budget(minutes=minutes * (1 - PAINTER_SHARE - JOINT_SHARE), learning_rate=LEARNING_RATE, average=0.995),
         folder=out / "alone", measure=parts.measure, **common,
     )  # fmt: skip
-    return {"begun": encoder_that_ships(), "with": joint.encoder, "without": alone}
+    return {"begun": encoder_that_ships(), WITH: joint.encoder, "without": alone}
 
 
 def run(*, data: Path, out: Path, device: str, resume: bool, minutes: float = 75.0) -> dict[str, float]:
     """Train all three, measure them on held-out people, ship the best with the comparison in its card."""
     encoders = train(data=data, out=out, minutes=minutes, device=device, resume=resume)
-    steps = {"begun": 0, "with": steps_of(out / "joint"), "without": steps_of(out / "alone")}
+    steps = {"begun": 0, WITH: steps_of(out / "joint"), "without": steps_of(out / "alone")}
     rows = [AblationRow(name, steps[name], network.cpu().eval()) for name, network in encoders.items()]
     return ship_encoder(rows, data=data, recipe="mien train smirk --data DATA; mien train smirk_synthesis --data DATA")
 

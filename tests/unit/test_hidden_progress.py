@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+
 import gradio as gr
 import pytest
 
 from studio.hidden_progress import show_nowhere
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Gradio leaves an event loop open
+
+@pytest.fixture(autouse=True)
+def loop() -> Iterator[None]:
+    """A loop of the test's own: Gradio would make one and leave it open, to be collected during some other test."""
+    own = asyncio.new_event_loop()
+    asyncio.set_event_loop(own)
+    yield
+    asyncio.set_event_loop(None)
+    own.close()
 
 
 def test_only_hidden_progress_is_shown_nowhere() -> None:
