@@ -67,13 +67,11 @@ class ExpressionNet(ModelMixin, ConfigMixin):
 
     def features(self, pixels: Tensor) -> Tensor:
         """(B, 3, size, size) in [0, 1] -> (B, hidden_size)."""
-        maps = self.trunk(pixels)  # (B, width, size/16, size/16)
-        places = self.squeeze(maps).flatten(1)  # (B, cells * 32)
-        return self.hidden(torch.cat([places, maps.mean((2, 3))], 1))
+        return features_of(self, self.trunk(pixels))
 
     def forward(self, pixels: Tensor) -> ExpressionReading:
         """Read (B, 3, size, size) pixels in [0, 1]."""
-        vector = F.normalize(self.vector(self.features(pixels)).float(), dim=1)  # (B, 64)
+        vector = vector_of(self, self.features(pixels))  # (B, 64)
         spread = vector * vector.shape[1] ** 0.5  # unit variance for the heads
         spread = spread.to(self.compact.weight.dtype)
         return ExpressionReading(
@@ -82,6 +80,17 @@ class ExpressionNet(ModelMixin, ConfigMixin):
             emotions=self.emotions(spread),
             affect=self.affect(spread),
         )
+
+
+def features_of(network: nn.Module, maps: Tensor) -> Tensor:
+    """What a network's `squeeze` and `hidden` make of its trunk's maps: (B, width, h, w) -> (B, hidden_size)."""
+    places = network.squeeze(maps).flatten(1)  # (B, cells * 32)
+    return network.hidden(torch.cat([places, maps.mean((2, 3))], 1))
+
+
+def vector_of(network: nn.Module, features: Tensor) -> Tensor:
+    """(B, hidden_size) -> (B, 64) of unit length, by a network's `vector`."""
+    return F.normalize(network.vector(features).float(), dim=1)
 
 
 class ExpressionReader:

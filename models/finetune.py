@@ -14,6 +14,7 @@ import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ LADDER = (("diagonal", ENOUGH), ("low_rank", 1500), ("full", 8000))
 """Head and the number of answers from which it may be tried."""
 ANCHORS = (0.1, 2.0)
 FOLDS = 3
+UNREADABLE = (SafetensorError, KeyError, TypeError, ValueError, RuntimeError)
+"""What bytes that are no such model, or another one's, end in."""
 OUT_OF_QUESTION = 1e3
 """A squared distance no two unit vectors have."""
 MARGINS = (0.1, 0.2, 0.2, 0.2)
@@ -104,7 +107,7 @@ class ExpressionHead(ModelMixin, ConfigMixin):
         head = cls(**config)
         try:
             head.load_state_dict(load_tensors(content))
-        except Exception as error:
+        except UNREADABLE as error:
             raise BadWeights(f"this head cannot be read: {error}") from error
         return head.eval()
 
@@ -141,7 +144,8 @@ def fit(
         for fold in range(FOLDS):
             if cancelled():
                 raise Cancelled("the fine-tuning was stopped")
-            curves.append(_train(vectors, comparisons, folds != fold, kind, anchor, plan, held_out=folds == fold)[1])
+            _, curve = train_head(vectors, comparisons, folds != fold, kind, anchor, plan, held_out=folds == fold)
+            curves.append(curve)
         curve = np.mean(curves, axis=0)
         step = int(curve.argmin())
         if best is None or curve[step] < best[0]:
@@ -151,7 +155,7 @@ def fit(
     loss, kind, anchor, steps, curve_kept = best
     progress(len(candidates) / (len(candidates) + 1), "fitting on all answers")
     everything = np.ones(len(comparisons), bool)
-    head, _ = _train(vectors, comparisons, everything, kind, anchor, Plan(**(asdict(plan) | {"steps": steps})))
+    head, _ = train_head(vectors, comparisons, everything, kind, anchor, Plan(**(asdict(plan) | {"steps": steps})))
     return Fit(head, float(head.log_temperature.detach().exp()), kind, anchor, steps, loss, base, curve_kept)
 
 
@@ -164,21 +168,21 @@ def bootstrap_heads(
         rng = np.random.default_rng((seed, number))
         drawn = comparisons.where(rng.integers(0, len(comparisons), len(comparisons)))
         plan = Plan(steps=steps, seed=seed)
-        heads.append(_train(vectors, drawn, np.ones(len(drawn), bool), "diagonal", 0.3, plan)[0])
+        heads.append(train_head(vectors, drawn, np.ones(len(drawn), bool), "diagonal", 0.3, plan)[0])
     return heads
 
 
 def calibrated_temperature(vectors: Vectors, comparisons: Comparisons) -> float:
     """Return the temperature under which the untouched vectors surprise least."""
-    squared = _pair_distances(torch.from_numpy(vectors), torch.from_numpy(comparisons.places), _heads(comparisons))
+    squared = pair_distances(torch.from_numpy(vectors), torch.from_numpy(comparisons.places), _heads(comparisons))
     shares = torch.from_numpy(comparisons.shares).float()
     weights = torch.from_numpy(comparisons.votes).float()
     temperatures = np.exp(np.linspace(-2, 6, 81))
-    losses = [float(_surprise(-value * squared, shares, weights)) for value in temperatures]
+    losses = [float(surprise(-value * squared, shares, weights)) for value in temperatures]
     return float(temperatures[int(np.argmin(losses))])
 
 
-def _train(
+def train_head(
     vectors: Vectors,
     comparisons: Comparisons,
     chosen: NDArray[np.bool_],
@@ -196,28 +200,28 @@ def _train(
     training = comparisons.where(chosen)
     with torch.no_grad():
         head.log_temperature.fill_(float(np.log(calibrated_temperature(vectors, training))))
-    said = _tensors(training)
-    later = _tensors(comparisons.where(held_out)) if held_out is not None else None
+    said = tensors_of(training)
+    later = tensors_of(comparisons.where(held_out)) if held_out is not None else None
     optimiser = torch.optim.Adam(head.parameters(), lr=plan.rate)
     pull = anchor / max(float(said[2].sum()), 1.0)
     curve: list[float] = []
     for _ in range(plan.steps):
         optimiser.zero_grad()
         moved = head(base)
-        squared = _pair_distances(moved, said[0], said[4])
-        loss = _surprise(-head.log_temperature.exp() * squared, said[1], said[2])
+        squared = pair_distances(moved, said[0], said[4])
+        loss = surprise(-head.log_temperature.exp() * squared, said[1], said[2])
         if plan.hinge:
             loss = loss + plan.hinge * _hinge(squared, said[1], said[2], said[3])
         (loss + pull * head.distance_from_base()).backward()
         optimiser.step()
         if later is not None:
             with torch.no_grad():
-                logits = -head.log_temperature.exp() * _pair_distances(head(base), later[0], later[4])
-                curve.append(float(_surprise(logits, later[1], later[2])))
+                logits = -head.log_temperature.exp() * pair_distances(head(base), later[0], later[4])
+                curve.append(float(surprise(logits, later[1], later[2])))
     return head.eval(), curve
 
 
-def _tensors(comparisons: Comparisons) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def tensors_of(comparisons: Comparisons) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     margins = torch.tensor(MARGINS)[torch.from_numpy(comparisons.kinds)]
     return (
         torch.from_numpy(comparisons.places),
@@ -236,7 +240,7 @@ def _heads(comparisons: Comparisons) -> Tensor:
     return barred
 
 
-def _pair_distances(vectors: Tensor, places: Tensor, barred: Tensor) -> Tensor:
+def pair_distances(vectors: Tensor, places: Tensor, barred: Tensor) -> Tensor:
     """(faces, dimension) unit vectors, (n, 3), (n, 3) -> (n, 3) squared distances, barred pairs far apart.
 
     From one product where faces are few.
@@ -248,7 +252,7 @@ def _pair_distances(vectors: Tensor, places: Tensor, barred: Tensor) -> Tensor:
     return apart + 2 - 2 * (vectors[left] * vectors[right]).sum(-1)
 
 
-def _surprise(logits: Tensor, shares: Tensor, weights: Tensor) -> Tensor:
+def surprise(logits: Tensor, shares: Tensor, weights: Tensor) -> Tensor:
     """Mean negative log-likelihood of one vote: a softmax over the three pairs, soft labels."""
     return -((shares * logits.log_softmax(1)).sum(1) * weights).sum() / weights.sum()
 
@@ -264,6 +268,6 @@ def _hinge(squared: Tensor, shares: Tensor, weights: Tensor, margins: Tensor) ->
 
 def _base_loss(vectors: Vectors, comparisons: Comparisons, folds: NDArray[np.int64], fold: int) -> float:
     temperature = calibrated_temperature(vectors, comparisons.where(folds != fold))
-    places, shares, weights, _, heads = _tensors(comparisons.where(folds == fold))
-    squared = _pair_distances(torch.from_numpy(vectors), places, heads)
-    return float(_surprise(-temperature * squared, shares, weights))
+    places, shares, weights, _, heads = tensors_of(comparisons.where(folds == fold))
+    squared = pair_distances(torch.from_numpy(vectors), places, heads)
+    return float(surprise(-temperature * squared, shares, weights))

@@ -18,11 +18,20 @@ from numpy.typing import NDArray
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
-from torch.nn import functional
 
-from models.deepfever import ExpressionNet
+from models.deepfever import ExpressionNet, features_of, vector_of
 from models.errors import BadWeights, Cancelled, MissingWeights
-from models.finetune import ExpressionHead, Fit, Plan, Vectors, _pair_distances, _surprise, _tensors, _train
+from models.finetune import (
+    UNREADABLE,
+    ExpressionHead,
+    Fit,
+    Plan,
+    Vectors,
+    pair_distances,
+    surprise,
+    tensors_of,
+    train_head,
+)
 from models.triplets import Comparisons
 from models.types import Image
 
@@ -64,9 +73,7 @@ class Tail(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """(B, width, h, w) of the frozen stages -> (B, 64) unit vectors."""
         last = self.blocks(maps)  # (B, width, h/2, w/2)
-        places = self.squeeze(last).flatten(1)  # (B, cells * 32)
-        hidden = self.hidden(torch.cat([places, last.mean((2, 3))], 1))
-        return functional.normalize(self.vector(hidden).float(), dim=1)
+        return vector_of(self, features_of(self, last))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +117,7 @@ class TunedTrunk:
             if set(moved) != set(trainable(tail)):
                 raise KeyError("other layers")
             tail.load_state_dict(state | {name: state[name] + value.float() for name, value in moved.items()})
-        except Exception as error:
+        except UNREADABLE as error:
             raise BadWeights(f"this trunk cannot be read: {error}") from error
         return cls(network, tail.eval(), head.eval())
 
@@ -209,7 +216,7 @@ class _Work:
         with torch.no_grad():
             self.base = tail(self.maps)
         everything = np.ones(len(training), bool)
-        head, _ = _train(
+        head, _ = train_head(
             self.base.cpu().numpy(), training, everything, found.kind, found.anchor, Plan(found.steps, seed=plan.seed)
         )
         groups = [
@@ -220,7 +227,7 @@ class _Work:
         self.tail, self.head, self.optimiser = self.accelerator.prepare(tail, head.train(False), optimiser)
         self.training, self.votes = training, training.votes / training.votes.sum()
         self.pull = found.anchor / max(float(training.votes.sum()), 1.0)
-        self.later = tuple(one.to(self.maps.device) for one in _tensors(later))
+        self.later = tuple(one.to(self.maps.device) for one in tensors_of(later))
         self.curve: list[float] = []
         self.best: tuple[float, int, dict[str, Tensor], dict[str, Tensor]] | None = None
 
@@ -230,13 +237,13 @@ class _Work:
         part = self.training.where(drawn)
         faces, rows = np.unique(part.places, return_inverse=True)
         said = Comparisons(rows.reshape(part.places.shape), part.shares, part.votes, part.kinds, part.heads)
-        places, shares, votes, _, barred = (one.to(self.maps.device) for one in _tensors(said))
+        places, shares, votes, _, barred = (one.to(self.maps.device) for one in tensors_of(said))
         here = torch.from_numpy(faces).to(self.maps.device)
         with self.accelerator.autocast():
             vectors = self.tail(self.maps[here])
-        logits = -self.head.log_temperature.exp() * _pair_distances(self.head(vectors), places, barred)
+        logits = -self.head.log_temperature.exp() * pair_distances(self.head(vectors), places, barred)
         near = (vectors - self.base[here]).square().sum(1).mean()
-        loss = _surprise(logits, shares, torch.ones_like(votes)) + self.plan.anchor * near
+        loss = surprise(logits, shares, torch.ones_like(votes)) + self.plan.anchor * near
         self.accelerator.backward(loss + self.pull * self.head.distance_from_base())
         self.optimiser.step()
         self.optimiser.zero_grad()
@@ -245,8 +252,8 @@ class _Work:
     def look(self, step: int) -> bool:
         """Ask the held-out answers, keep the best, and tell whether it is worth going on."""
         places, shares, votes, _, barred = self.later
-        logits = -self.head.log_temperature.exp() * _pair_distances(self.head(self.tail(self.maps)), places, barred)
-        loss = float(_surprise(logits, shares, votes))
+        logits = -self.head.log_temperature.exp() * pair_distances(self.head(self.tail(self.maps)), places, barred)
+        loss = float(surprise(logits, shares, votes))
         self.curve.append(loss)
         if self.best is None or loss < self.best[0]:
             tail, head = (self.accelerator.unwrap_model(one) for one in (self.tail, self.head))

@@ -54,6 +54,11 @@ def places() -> Places:
     return _chosen[0]
 
 
+def shown_name(model: str) -> str:
+    """Return what to call a model: its id on the Hub, or a folder's name, without where that lies."""
+    return Path(model).name if model and Path(model).expanduser().is_dir() else model
+
+
 def shipped(name: str) -> tuple[dict[str, Any], dict[str, Any], str]:
     """Return the config, the float32 tensors and the backend name of a shipped weight."""
     card_file = cards.PRETRAINED / f"{name}.json"

@@ -7,9 +7,7 @@ const PRESETS = JSON.parse(root.dataset.presets);
 let own = null;
 let expression = [];
 let turn = { yaw: 0, pitch: 0, roll: 0 };
-let busy = false;
-let waiting = false;
-let patience = null;
+const moves = window.mien.oneAtATime(root, () => trigger("move", { expression, ...turn }));
 
 const rows = (text) => Object.entries(JSON.parse(text || "{}")).map(([name, share]) => [NAMES.indexOf(name), share]);
 const mean = (pairs) => (pairs.length ? pairs.reduce((sum, [row]) => sum + expression[row], 0) / pairs.length : 0);
@@ -30,21 +28,7 @@ function showSliders() {
 }
 
 function send() {
-  if (!own) return;
-  if (busy) { waiting = true; return; }
-  busy = true;
-  waiting = false;
-  root.setAttribute("aria-busy", "true");
-  clearTimeout(patience);
-  patience = setTimeout(arrived, 8000);
-  trigger("move", { expression, ...turn });
-}
-
-function arrived() {
-  clearTimeout(patience);
-  busy = false;
-  root.removeAttribute("aria-busy");
-  if (waiting) send();
+  if (own) moves.send();
 }
 
 element.addEventListener("input", (event) => {
@@ -79,7 +63,7 @@ function begin() {
   own = face.own;
   expression = [...own];
   turn = { yaw: 0, pitch: 0, roll: 0 };
-  busy = waiting = false;
+  moves.forget();
   element.querySelector(".face-menu").dataset.name = face.name;
   picture.alt = `${face.name}, as the sliders left it`;
   showSliders();
@@ -91,7 +75,7 @@ function show() {
   const now = JSON.parse(props.picture);
   picture.src = now.src;
   line.textContent = now.line;
-  arrived();
+  moves.arrived();
 }
 watch("value", begin);
 watch("picture", show);

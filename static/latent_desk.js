@@ -6,10 +6,7 @@ const pictures = Object.fromEntries(
   ["photo", "rebuilt", "edited"].map((name) => [name, element.querySelector(`.latent-view .${name} img`)]),
 );
 const sliders = [...element.querySelectorAll(".measured")];
-const PATIENCE_MS = 8000;
-let busy = false;
-let waiting = false;
-let patience = null;
+const moves = window.mien.oneAtATime(root, () => trigger("move"));
 
 function standing() {
   const amounts = {};
@@ -27,21 +24,7 @@ function write(slider, amount, besides) {
 
 function send() {
   props.value = standing();
-  if (root.hidden) return;
-  if (busy) { waiting = true; return; }
-  busy = true;
-  waiting = false;
-  root.setAttribute("aria-busy", "true");
-  clearTimeout(patience);
-  patience = setTimeout(arrived, PATIENCE_MS);
-  trigger("move");
-}
-
-function arrived() {
-  clearTimeout(patience);
-  busy = false;
-  root.removeAttribute("aria-busy");
-  if (waiting) send();
+  if (!root.hidden) moves.send();
 }
 
 // While a number is typed it may be no number yet, and what is typed is not written over.
@@ -65,8 +48,7 @@ element.querySelector("#latent-reset").addEventListener("click", () => {
 });
 
 function showFace() {
-  waiting = false;
-  arrived();
+  moves.forget();
   root.hidden = !props.face;
   if (!props.face) return;
   const face = JSON.parse(props.face);
@@ -84,7 +66,7 @@ function showPicture() {
   const now = JSON.parse(props.picture);
   pictures.edited.src = now.src;
   line.textContent = now.line;
-  arrived();
+  moves.arrived();
 }
 watch("face", showFace);
 watch("picture", showPicture);

@@ -132,5 +132,33 @@
     return button;
   }
 
-  window.mien = { isDark, switchTheme, loadPlotly, save, serveFaceMenus, fileUrl };
+  const PATIENCE_MS = 8000;
+
+  // A slider asks for one picture at a time: what is moved meanwhile goes out, as it then stands, when that one is here.
+  function oneAtATime(root, ask) {
+    let busy = false;
+    let waiting = false;
+    let patience = null;
+    function send() {
+      waiting = busy;
+      if (busy) return;
+      busy = true;
+      root.setAttribute("aria-busy", "true");
+      patience = setTimeout(arrived, PATIENCE_MS);
+      ask();
+    }
+    function arrived() {
+      clearTimeout(patience);
+      busy = false;
+      root.removeAttribute("aria-busy");
+      if (waiting) send();
+    }
+    function forget() {
+      waiting = false;
+      arrived();
+    }
+    return { send, arrived, forget };
+  }
+
+  window.mien = { isDark, switchTheme, loadPlotly, save, serveFaceMenus, fileUrl, oneAtATime };
 })();

@@ -9,10 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.engine import open_database
 from db.store import Store
-from models import registry
 from models.errors import BadInput
 from studio.app import build_app, launch_arguments
 from studio.context import Context
+from studio.services.networks import tell_registry
 from studio.settings import Settings
 
 LAUNCHES = 4
@@ -20,12 +20,7 @@ LAUNCHES = 4
 
 def make_context(settings: Settings) -> Context:
     """Tell the registry its places and open the database; raises BadInput where the address leads nowhere."""
-    registry.configure(
-        device=settings.device,
-        weights_folders=settings.weights_folders,
-        inpaint_model=settings.inpaint_model,
-        inpaint_on_cpu=settings.inpaint_on_cpu,
-    )
+    tell_registry(settings)
     return Context(settings=settings, store=open_store(settings.database_url))
 
 

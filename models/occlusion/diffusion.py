@@ -30,8 +30,7 @@ TRAINING_STEPS = 1000
 TOLD = 4
 SCALE = 0.2
 """What differences from the guess are divided by; they have about unit variance then."""
-
-
+BETAS = "squaredcos_cap_v2"
 TEMPERATURE = 0.75
 """What the first noise is multiplied by: guesses vary less than faces do, and fewer look like none."""
 MODES = 160
@@ -138,14 +137,14 @@ class FaceDiffusion(ModelMixin, ConfigMixin):
 @cache
 def alphas() -> Tensor:
     """(TRAINING_STEPS,) how much of the picture's power is left after each step."""
-    return DDIMScheduler(num_train_timesteps=TRAINING_STEPS, beta_schedule="squaredcos_cap_v2").alphas_cumprod
+    return DDIMScheduler(num_train_timesteps=TRAINING_STEPS, beta_schedule=BETAS).alphas_cumprod
 
 
 def schedule(network: FaceDiffusion) -> DDIMScheduler:
     """Return the noise schedule the network was trained with."""
     return DDIMScheduler(
         num_train_timesteps=TRAINING_STEPS,
-        beta_schedule="squaredcos_cap_v2",
+        beta_schedule=BETAS,
         prediction_type=str(network.config["prediction"]),
         timestep_spacing="trailing",
         clip_sample=True,

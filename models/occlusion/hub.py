@@ -23,7 +23,7 @@ from PIL import Image as Pillow
 from models.device import precision
 from models.errors import BadInput, BadWeights, Cancelled, MissingWeights
 from models.occlusion.diffusion import OnStep
-from models.registry import HUB_EXTRA
+from models.registry import HUB_EXTRA, shown_name
 from models.types import Image
 
 PROMPT = "close-up photo of a face, natural skin, nothing in front of it"
@@ -135,11 +135,11 @@ def load_inpainting(model: str, *, device: torch.device, on_cpu: bool) -> HubInp
             str(folder) if folder.is_dir() else model, dtype=precision(device), use_safetensors=True
         ).to(device)
     except OSError as error:  # what the Hub's client raises, and diffusers for folders without a pipeline
-        raise MissingWeights(f"{_shown(model)} cannot be had: {_first_line(error)}") from error
+        raise MissingWeights(f"{shown_name(model)} cannot be had: {_first_line(error)}") from error
     except (ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
-        raise BadWeights(f"{_shown(model)} cannot be used for inpainting: {_first_line(error)}") from error
+        raise BadWeights(f"{shown_name(model)} cannot be used for inpainting: {_first_line(error)}") from error
     pipeline.set_progress_bar_config(disable=True)
-    return HubInpainting(pipeline, name=_shown(model))
+    return HubInpainting(pipeline, name=shown_name(model))
 
 
 def _edge(pipeline: Any) -> int:
@@ -158,11 +158,6 @@ def _generator(seed: int, number: int) -> torch.Generator:
     """Each guess has chances of its own, so that seed 1 does not repeat what seed 0 drew second."""
     mixed = int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0] >> np.uint64(1))
     return torch.Generator().manual_seed(mixed)
-
-
-def _shown(model: str) -> str:
-    """A folder is called by its name alone: where it lies is nobody's business."""
-    return Path(model).name if Path(model).expanduser().is_dir() else model
 
 
 def _first_line(error: Exception) -> str:

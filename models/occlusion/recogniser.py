@@ -12,7 +12,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.deepfever import ExpressionNet
+from models.deepfever import ExpressionNet, features_of, vector_of
 
 
 class LatentExpression(ModelMixin, ConfigMixin):
@@ -60,9 +60,8 @@ def activation(network: ExpressionNet, maps: Tensor) -> tuple[Tensor, Tensor, Te
     Returns the activation (B, h, w) with largest value 1, the hidden layer (B, F) and the vector (B, 64).
     """
     maps = maps.detach().clone().requires_grad_()
-    places = network.squeeze(maps).flatten(1)
-    features = network.hidden(torch.cat([places, maps.mean((2, 3))], 1))
-    vector = functional.normalize(network.vector(features).float(), dim=1)
+    features = features_of(network, maps)
+    vector = vector_of(network, features)
     scores = network.emotions((vector * vector.shape[1] ** 0.5).to(network.compact.weight.dtype))
     (slope,) = torch.autograd.grad(scores.max(1).values.sum(), maps)
     cam = (slope.mean((2, 3), keepdim=True) * maps).sum(1).relu()  # (B, h, w)

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.faces.network import FaceNet
+from models.head.head import Head
 
 USUAL_SCALE = 6.2
 """Half crop edges for a metre, in a crop of 1.4 times the face."""
+FROM_SCREEN = (1.0, -1.0, -1.0)
+"""From x right, y down, z away to the viewer's axes, and back."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,28 @@ def rotation_of(first: Tensor, second: Tensor) -> Tensor:
     return torch.stack([one, two, torch.linalg.cross(one, two)], 2)
 
 
+class PointsOfHead(nn.Module):
+    """Some of the head's vertices as a linear map of identity and expression."""
+
+    def __init__(self, head: Head, vertices: NDArray[np.integer]) -> None:
+        super().__init__()
+        basis = np.concatenate([head.identity[:, vertices], head.expression[:, vertices]])
+        self.register_buffer("neutral", torch.from_numpy(head.neutral[vertices]))
+        self.register_buffer("basis", torch.from_numpy(basis).flatten(1))
+
+    def forward(self, identity: Tensor, expression: Tensor) -> Tensor:
+        """(B, K), (B, 52) -> (B, n, 3) metres."""
+        shaped = torch.cat([identity, expression], 1) @ self.basis
+        return self.neutral + shaped.unflatten(1, (-1, 3))
+
+
+def on_screen(reading: OpenReading, points: Tensor) -> Tensor:
+    """Lay points (B, n, 3) of the head, in metres, into the crop: (B, n, 3) crop units, x right, y down, z away."""
+    turned = points @ reading.rotation.transpose(1, 2) * points.new_tensor(FROM_SCREEN)
+    screen = reading.scale[:, None, None] * turned
+    return torch.cat([screen[..., :2] + reading.shift[:, None], screen[..., 2:]], 2)
+
+
 def project(reading: OpenReading, points: Tensor) -> Tensor:
     """Lay points (B, n, 3) of the head, in metres, onto the crop: (B, n, 2) crop units."""
-    turned = points @ reading.rotation.transpose(1, 2)  # (B, n, 3)
-    return reading.scale[:, None, None] * turned[..., :2] * points.new_tensor([1.0, -1.0]) + reading.shift[:, None]
+    return on_screen(reading, points)[..., :2]

@@ -20,15 +20,13 @@ from models.head.repaint import INNER
 from models.smirk.masking import widen_hole
 from models.smirk.rasteriser import NOTHING, Fragments, rasterise
 from models.smirk.shading import vertex_normals
-from models.smirk_open.encoder import OpenReading
+from models.smirk_open.encoder import FROM_SCREEN, OpenReading, PointsOfHead, on_screen
 from models.smirk_open.generator import OpenGenerator
 
 CHANNELS = 7
 """What is left of the photo 3, where that is 1, normals 3."""
 HOLE_MARGIN = 4
 """Pixels by which the face is widened before it is taken away."""
-FROM_SCREEN = (1.0, -1.0, -1.0)
-"""From x right, y down, z away to the viewer's axes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,18 +62,12 @@ class FaceMesh(nn.Module):
         super().__init__()
         faces = head.part_faces("face", *INNER)
         used, local = np.unique(faces, return_inverse=True)
-        basis = np.concatenate([head.identity[:, used], head.expression[:, used]])
-        self.register_buffer("neutral", torch.from_numpy(head.neutral[used]))
-        self.register_buffer("basis", torch.from_numpy(basis).flatten(1))
+        self.points = PointsOfHead(head, used)
         self.register_buffer("triangles", torch.from_numpy(local.reshape(-1, 3)).long())
 
     def forward(self, reading: OpenReading, expression: Tensor) -> Tensor:
         """Lay the faces with `expression` (B, 52) onto their crops: (B, v, 3) screen space, see models.smirk."""
-        shaped = torch.cat([reading.identity, expression], 1) @ self.basis
-        vertices = self.neutral + shaped.unflatten(1, (-1, 3))
-        turned = vertices @ reading.rotation.transpose(1, 2) * vertices.new_tensor(FROM_SCREEN)
-        screen = reading.scale[:, None, None] * turned
-        return torch.cat([screen[..., :2] + reading.shift[:, None], screen[..., 2:]], 2)
+        return on_screen(reading, self.points(reading.identity, expression))
 
     def render(self, screen: Tensor, *, size: int) -> Rendered:
         """Rasterise (B, v, 3) at size x size."""

@@ -72,14 +72,15 @@ class ModesOfCrops:
     """The modes of each crop's hole; crops with the same hole share them."""
 
     def __init__(self, crops: SmallCrops, prior: LinearPrior, *, device: str) -> None:
-        holes, self.which = np.unique(crops.mask.reshape(len(crops), -1), axis=0, return_inverse=True)
+        holes, which = np.unique(crops.mask.reshape(len(crops), -1), axis=0, return_inverse=True)
+        self.which = which.reshape(-1)
         size = crops.mask.shape[-1]
         self.modes = [half(modes_of(prior, torch.from_numpy(hole).view(1, size, size)), device) for hole in holes]
         log.info("%d holes", len(holes))
 
     def __call__(self, rows: Tensor) -> list[Modes]:
         """Those of some crops, by their numbers."""
-        return [self.modes[self.which.reshape(-1)[row]] for row in rows.tolist()]
+        return [self.modes[self.which[row]] for row in rows.tolist()]
 
 
 def half(modes: Modes, device: str) -> Modes:
@@ -140,24 +141,20 @@ def losses(modes_of_rows: ModesOfCrops) -> Callable[[nn.Module, Batch], dict[str
     """
 
     def loss_of(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        return velocity_loss(network, batch, modes_of_rows(batch["row"]))
+        told, hole = batch["guess"].float() / 255, batch["mask"].float()
+        clean = (batch["pixels"].float() / 255 - told) / SCALE * hole
+        noise = torch.randn_like(clean)
+        moments = torch.randint(0, TRAINING_STEPS, (len(clean),), device=clean.device)
+        plan = schedule(network)
+        noisy = plan.add_noise(clean, noise, moments)
+        shapes = batch["blendshapes"].clone()
+        shapes[torch.rand(len(shapes), device=shapes.device) > TOLD_SHARE] = torch.nan
+        modes = modes_of_rows(batch["row"])
+        said = network(noisy, moments, torch.cat([told * 2 - 1, hole], 1), modes, shapes).float()
+        error = (said - plan.get_velocity(clean, noise, moments)).square()
+        return {"velocity": (error * hole).mean() / hole.mean()}
 
     return loss_of
-
-
-def velocity_loss(network: nn.Module, batch: Batch, modes: list[Modes]) -> dict[str, Tensor]:
-    """The loss of one batch whose holes have the given modes."""
-    told, hole = batch["guess"].float() / 255, batch["mask"].float()
-    clean = (batch["pixels"].float() / 255 - told) / SCALE * hole
-    noise = torch.randn_like(clean)
-    moments = torch.randint(0, TRAINING_STEPS, (len(clean),), device=clean.device)
-    plan = schedule(network)
-    noisy = plan.add_noise(clean, noise, moments)
-    shapes = batch["blendshapes"].clone()
-    shapes[torch.rand(len(shapes), device=shapes.device) > TOLD_SHARE] = torch.nan
-    said = network(noisy, moments, torch.cat([told * 2 - 1, hole], 1), modes, shapes).float()
-    error = (said - plan.get_velocity(clean, noise, moments)).square()
-    return {"velocity": (error * hole).mean() / hole.mean()}
 
 
 @torch.inference_mode()

@@ -25,7 +25,7 @@ from models.head import load_head
 from models.head.fit import HeadFit
 from models.head.head import Head
 from models.registry import shipped
-from models.smirk_open.encoder import USUAL_SCALE, OpenEncoder, project
+from models.smirk_open.encoder import USUAL_SCALE, OpenEncoder, PointsOfHead, project
 from models.training.augment import Placement, cut, move, photograph, place
 from models.training.data import FaceSet, read_faces, split
 from models.training.faces import expression_weights, landmark_weights, mirrored, stack
@@ -91,20 +91,11 @@ def _sample(crop: Image, points: NDArray, blendshapes: NDArray, identity: NDArra
     }
 
 
-class LandmarksOfHead(nn.Module):
-    """The head's 478 landmarks as a linear map of identity and expression."""
+class LandmarksOfHead(PointsOfHead):
+    """The head's 478 landmarks: (B, K), (B, 52) -> (B, 478, 3) metres."""
 
     def __init__(self, head: Head) -> None:
-        super().__init__()
-        at = head.landmark_vertices
-        basis = np.concatenate([head.identity[:, at], head.expression[:, at]])
-        self.register_buffer("neutral", torch.from_numpy(head.neutral[at]))
-        self.register_buffer("basis", torch.from_numpy(basis).flatten(1))
-
-    def forward(self, identity: Tensor, expression: Tensor) -> Tensor:
-        """(B, K), (B, 52) -> (B, 478, 3) metres."""
-        shaped = torch.cat([identity, expression], 1) @ self.basis
-        return self.neutral + shaped.unflatten(1, (-1, 3))
+        super().__init__(head, head.landmark_vertices)
 
 
 def losses(head: LandmarksOfHead, deviation: Tensor, weight: Tensor) -> object:
@@ -189,10 +180,15 @@ def warm_started(training: FaceSet, head: Head, *, faces: int = 600) -> OpenEnco
         for layer, columns in ((network.pose, slice(0, 9)), (network.identity, slice(9, None))):
             layer.weight.copy_(torch.from_numpy(weights[:-1, columns].T.copy()))
             layer.bias.copy_(torch.from_numpy(weights[-1, columns].copy()))
+    log.info("begins with the landmark network's layers; %d faces to train on", len(training))
+    return slowly_normalised(network)
+
+
+def slowly_normalised(network: OpenEncoder) -> OpenEncoder:
+    """Let what is normalised by follow slowly: it was learned over far larger batches."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
             module.momentum = 0.02
-    log.info("begins with the landmark network's layers; %d faces to train on", len(training))
     return network
 
 

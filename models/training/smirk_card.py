@@ -31,8 +31,6 @@ LIMITS = (
     "degrees, strongly covered or lit from one side are read less well; puffed cheeks, nose wrinkles and the tongue "
     "are hardly seen."
 )
-
-
 PLAIN = " What ships was trained without SMIRK's neural-synthesis stage: with it, it was no better."
 """Of the limits, where that stage was tried and lost."""
 WITH = "with"
@@ -55,8 +53,9 @@ def ship_encoder(rows: Sequence[AblationRow], *, data: Path, recipe: str) -> dic
     figures: dict[str, Figure] = {}
     judged: dict[str, float] = {}
     first = next(iter(seen))
+    readers = {name: reader_of(network) for name, network in rounded.items()}
     for row in rows:
-        found = measure(seen[first], reader_of(rounded[row.name]), method="encoder")
+        found = measure(seen[first], readers[row.name], method="encoder")
         judged[row.name] = float(found["expression_corr"])
         told = f"{len(seen[first])} pictures of people never trained on ({first}); {row.steps} more steps"
         if len(rows) > 1:
@@ -69,7 +68,7 @@ def ship_encoder(rows: Sequence[AblationRow], *, data: Path, recipe: str) -> dic
     is_first = best == rows[0].name
     for part, words in SETS:
         for method in METHODS if part in seen else ():
-            measured = measure(seen[part], reader_of(rounded[best]), method=method)
+            measured = measure(seen[part], readers[best], method=method)
             told = f"{len(seen[part])} pictures of people never trained on ({words}); method {method}"
             command = f"mien evaluate mesh --faces DATA/{part} --people held-out --method {method}"
             for name in NAMES:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,10 +26,10 @@ from models.registry import shipped
 from models.smirk_open.encoder import OpenEncoder, OpenReading
 from models.smirk_open.generator import OpenGenerator
 from models.smirk_open.synthesis import FaceMesh, conditions, paint, painter, sampled, shrunk
-from models.training.data import FaceSet, read_faces, split
+from models.training.data import read_faces, split
 from models.training.faces import landmark_weights
 from models.training.loop import Batch, Budget, fit
-from models.training.smirk import LEARNING_RATE, HeadCrops, LandmarksOfHead, losses, measure_crops
+from models.training.smirk import LEARNING_RATE, HeadCrops, LandmarksOfHead, losses, measure_crops, slowly_normalised
 from models.training.smirk_card import WITH, AblationRow, ship_encoder
 
 log = logging.getLogger(__name__)
@@ -59,10 +60,10 @@ def reconstruction(mesh: FaceMesh, ruler: TrunkTaps, reading: OpenReading, netwo
     """Paint photos (B, 3, SIZE, SIZE) back from what was read of them: pixels and the face network's features."""
     screen = mesh(reading, reading.expression)
     rendered = mesh.render(screen, size=SIZE)
+    hole = rendered.hole
     samples = sampled(photo, rendered, count=kept_count())
     places = mesh.places(screen.detach(), samples, size=SIZE)
-    found = paint(network, conditions(photo, rendered, samples, places, rendered.hole))
-    hole = rendered.hole
+    found = paint(network, conditions(photo, rendered, samples, places, hole))
     with torch.no_grad():
         wanted = ruler(photo)
     return {
@@ -73,8 +74,8 @@ def reconstruction(mesh: FaceMesh, ruler: TrunkTaps, reading: OpenReading, netwo
 
 def kept_count() -> int:
     """How many pixels the painter is left this time."""
-    low, high = (torch.tensor(share * SIZE * SIZE).log() for share in KEPT)
-    return int((low + (high - low) * torch.rand(())).exp())
+    low, high = (math.log(share * SIZE * SIZE) for share in KEPT)
+    return int(math.exp(low + (high - low) * float(torch.rand(()))))
 
 
 def exchanged(expression: Tensor) -> Tensor:
@@ -103,8 +104,7 @@ def cycle(mesh: FaceMesh, network: Analysis, reading: OpenReading, photo: Tensor
     painted = painted.detach() if teaches_encoder else painted
     size = int(network.encoder.config["size"])
     large = functional.interpolate(painted.clamp(0, 1), size=(size, size), mode="bilinear")
-    for parameter in network.encoder.parameters():
-        parameter.requires_grad_(teaches_encoder)
+    network.encoder.requires_grad_(teaches_encoder)
     network.encoder.eval()  # painted faces must not move what is normalised by
     said = network.encoder(large.contiguous(memory_format=torch.channels_last)).expression
     network.encoder.train()
@@ -149,7 +149,7 @@ class Parts:
 
     def __init__(self, data: Path, *, device: str, batch: int, workers: int) -> None:
         training, held = split(read_faces(data))
-        self.training, self.data, self.device, self.batch, self.workers = training, data, device, batch, workers
+        self.training, self.device, self.batch, self.workers = training, device, batch, workers
         self.clear = held.rows(held.source != "congress160")
         head = load_head()
         self.mesh, self.points = FaceMesh(head).to(device), LandmarksOfHead(head).to(device)
@@ -158,9 +158,9 @@ class Parts:
         self.ruler = TrunkTaps(encoder_that_ships().face.trunk, blocks=BLOCKS)
         self.ruler.to(device, memory_format=torch.channels_last)
 
-    def stream(self, faces: FaceSet, *, seed: int) -> Iterator[Batch]:
-        """Batches of augmented crops."""
-        crops = HeadCrops(faces, load_head(), seed=seed, batch=self.batch)
+    def stream(self, *, seed: int) -> Iterator[Batch]:
+        """Batches of augmented crops of the people to train on."""
+        crops = HeadCrops(self.training, load_head(), seed=seed, batch=self.batch)
         return iter(DataLoader(crops, batch_size=None, num_workers=self.workers))
 
     def measure(self, encoder: nn.Module) -> dict[str, float]:
@@ -173,10 +173,7 @@ def encoder_that_ships() -> OpenEncoder:
     config, tensors, _ = shipped("smirk_open")
     network = OpenEncoder(**config)
     network.load_state_dict(tensors)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
-            module.momentum = 0.02
-    return network
+    return slowly_normalised(network)
 
 
 def train(
@@ -188,19 +185,19 @@ def train(
     frozen = encoder_that_ships().to(device).eval().requires_grad_(False)
     common = {"device": device, "resume": resume}
     network = fit(
-        painter(), parts.stream(parts.training, seed=1), painter_losses(parts.mesh, parts.ruler, frozen),
+        painter(), parts.stream(seed=1), painter_losses(parts.mesh, parts.ruler, frozen),
         budget=Budget(minutes=minutes * PAINTER_SHARE, learning_rate=PAINTER_RATE, average=0.99),
         folder=out / "painter", **common,
     )  # fmt: skip
     together = Analysis(encoder_that_ships(), network.requires_grad_(True))
     joint = fit(
-        together, parts.stream(parts.training, seed=2),
+        together, parts.stream(seed=2),
         joint_losses(parts.mesh, parts.ruler, parts.supervised, parts.deviation),
         budget=Budget(minutes=minutes * JOINT_SHARE, learning_rate=LEARNING_RATE, average=0.995),
         folder=out / "joint", measure=lambda averaged: parts.measure(averaged.encoder), **common,
     )  # fmt: skip
     alone = fit(
-        encoder_that_ships(), parts.stream(parts.training, seed=2), parts.supervised,
+        encoder_that_ships(), parts.stream(seed=2), parts.supervised,
         budget=Budget(minutes=minutes * (1 - PAINTER_SHARE - JOINT_SHARE), learning_rate=LEARNING_RATE, average=0.995),
         folder=out / "alone", measure=parts.measure, **common,
     )  # fmt: skip

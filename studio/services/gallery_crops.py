@@ -10,8 +10,8 @@ from models import registry
 from models.appearance import StarterFace, starter_faces
 from models.errors import MienError
 from models.faces.align import crop
-from models.types import Box, Face, Image
-from studio.services.gallery_reading import LEAST_OVERLAP
+from models.types import Face, Image
+from studio.services.gallery_reading import place_of
 from studio.services.nearest import gallery_picture
 
 if TYPE_CHECKING:
@@ -45,8 +45,5 @@ def _face(picture: Image, row: FaceRow, known: dict[str, StarterFace]) -> Face |
     if row.sha256 in known:
         return known[row.sha256].as_face()
     faces: list[Face] = registry.load("faces").find(picture)
-    if row.box is None or not faces:
-        return faces[0] if faces else None
-    here = Box(**{side: row.box[side] for side in ("left", "top", "right", "bottom")})
-    best = max(faces, key=lambda one: one.box.overlap(here))
-    return best if best.box.overlap(here) > LEAST_OVERLAP else None
+    place = place_of(row, faces)
+    return None if place is None else faces[place]

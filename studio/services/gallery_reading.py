@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,14 +112,20 @@ def _read_one(store: Store, face_id: int, read: Read) -> list[tuple[int, Face, E
     except (NotThere, MienError):  # deleted meanwhile, or a file its owner has moved
         return []
     faces, expressions = read(picture, row)
-    best, overlap = None, LEAST_OVERLAP
-    for face, expression in zip(faces, expressions, strict=True):
-        if row.box is None:
-            return [(face_id, face, expression)]
-        here = face.box.overlap(Box(**{side: row.box[side] for side in ("left", "top", "right", "bottom")}))
-        if here > overlap:
-            best, overlap = (face_id, face, expression), here
-    return [best] if best is not None else []
+    place = place_of(row, faces)
+    return [] if place is None else [(face_id, faces[place], expressions[place])]
+
+
+def place_of(row: FaceRow, faces: Sequence[Face]) -> int | None:
+    """Return which of its picture's faces a row means: the one its box covers best, the first where it has no box."""
+    if not faces:
+        return None
+    if row.box is None:
+        return 0
+    here = Box(**{side: row.box[side] for side in ("left", "top", "right", "bottom")})
+    overlaps = [face.box.overlap(here) for face in faces]
+    best = int(np.argmax(overlaps))
+    return best if overlaps[best] > LEAST_OVERLAP else None
 
 
 def _keep(store: Store, home: Path, backend: str, fresh: list[tuple[int, Face, Expression]]) -> None:

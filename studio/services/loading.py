@@ -23,7 +23,7 @@ def load_beside(name: str, report: Callable[[str, float | None], bool], words: s
         try:
             with _one_at_a_time:
                 registry.load(name)
-        except Exception as error:
+        except Exception as error:  # whatever it is, who waits below raises it
             wrong.append(error)
 
     thread = threading.Thread(target=work, name=f"load {name}", daemon=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
 from models import registry
 from models.brought import BROUGHT
@@ -66,8 +65,7 @@ def all_methods() -> tuple[Method, ...]:
 
 def hub_model() -> str:
     """Return what a person calls the model that the host named: its id on the Hub, or its folder's name."""
-    model = registry.places().inpaint_model
-    return Path(model).name if model and Path(model).expanduser().is_dir() else model
+    return registry.shown_name(registry.places().inpaint_model)
 
 
 def _hub() -> Method:

@@ -60,7 +60,7 @@ def tune_trunk(
         reason = f"the trunk is tried with up to {MOST_FACES} faces"
     if reason:
         return TrunkResult(None, by_head, {"trunk_reason": reason})
-    crops = crops_of(store, [lesson.face_ids[row] for row in asked], told=lambda share, step: tell(share, step))
+    crops = crops_of(store, [lesson.face_ids[row] for row in asked], told=tell)
     rows = [int(row) for row in asked if lesson.face_ids[row] in crops]
     pictures = [crops[lesson.face_ids[row]] for row in rows]
     training = _renumbered(lesson.training, rows)

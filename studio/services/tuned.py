@@ -113,20 +113,22 @@ def write_vectors(store: Store, run: ModelRunRow, *, told: Told = lambda _share,
         ids, vectors = store.vectors(gallery.id, backend=run.backend)
         there = set(store.vectors(gallery.id, backend=named)[0])
         rows = [place for place, face_id in enumerate(ids) if face_id not in there]
+        if not rows:
+            continue
+        head = load_head(run)
         for start in range(0, len(rows), AT_ONCE):
             told(start / len(rows), "moving the vectors")
             part = rows[start : start + AT_ONCE]
             chosen = [ids[row] for row in part]
-            store.add_vectors(chosen, _moved_rows(store, run, chosen, vectors[part]), backend=named)
+            store.add_vectors(chosen, _moved_rows(store, run, head, chosen, vectors[part]), backend=named)
             written += len(part)
     return written
 
 
-def _moved_rows(store: Store, run: ModelRunRow, face_ids: list[int], vectors: Vectors) -> Vectors:
+def _moved_rows(store: Store, run: ModelRunRow, head: ExpressionHead, face_ids: list[int], vectors: Vectors) -> Vectors:
     """Return the vectors where a run puts them: read anew where it tuned the trunk and the face's picture is here."""
     from studio.services.gallery_crops import crops_of  # noqa: PLC0415 - it reads galleries, which need this module
 
-    head = load_head(run)
     after = head.apply_to(vectors)
     if has_trunk(run):
         crops = crops_of(store, face_ids)

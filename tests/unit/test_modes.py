@@ -117,7 +117,7 @@ def test_heads_are_never_the_odd_one_for_the_fitting(store: Store) -> None:
     assert (lesson.training.shares[:, 0] == 0).all()
     torch_finetune = pytest.importorskip("models.finetune")
     vectors = lesson.vectors
-    squared = torch_finetune._pair_distances(
+    squared = torch_finetune.pair_distances(
         *(torch_finetune.torch.from_numpy(one) for one in (vectors, lesson.training.places)),
         torch_finetune._heads(lesson.training),
     )
