@@ -24,6 +24,7 @@ from models.occlusion.lama import Lama
 from models.occlusion.reader import Networks, OcclusionReader
 from models.occlusion.recogniser import LatentExpression
 from models.occlusion.refiner import Refiner
+from models.occlusion.shaped import ShapedPrior
 from models.weights import find_weight
 
 Net = TypeVar("Net", bound=ModelMixin)
@@ -45,6 +46,7 @@ def load_reader() -> OcclusionReader:
         expression_backend=expression_backend,
         detector=_perhaps(PatchSvdd, "svdd", device),
         refiner=_perhaps(Refiner, "refiner", device),
+        shaped=_perhaps(ShapedPrior, "shaped_prior", device),
         recogniser=_perhaps(LatentExpression, "ofer", device),
         diffusion=_perhaps(FaceDiffusion, "diffusion", device),
         official=_official(),

@@ -18,6 +18,8 @@ from models.deepfever import CROP_SCALE, ExpressionNet
 from models.device import place
 from models.errors import BadInput, MissingWeights
 from models.faces.align import cut, upright_matrix
+from models.faces.detect import whole_picture
+from models.faces.finder import FaceFinder
 from models.faces.network import FaceNet
 from models.latent_ofer.chain import OfficialChain
 from models.occlusion.align import face_matrix
@@ -30,6 +32,7 @@ from models.occlusion.painting import blend, inpaint, into_photo, lit_like
 from models.occlusion.recogniser import LatentExpression, activation
 from models.occlusion.refiner import Refiner, turned_mean, with_mirror
 from models.occlusion.results import Detection, FaceCrop, Recognition, Reconstruction
+from models.occlusion.shaped import ShapedPrior
 from models.types import EMOTIONS, Crop, Face, Image, Points, check_image
 
 Result = TypeVar("Result")
@@ -61,6 +64,7 @@ class Networks:
     expression_backend: str
     detector: PatchSvdd | None = None
     refiner: Refiner | None = None
+    shaped: ShapedPrior | None = None
     recogniser: LatentExpression | None = None
     diffusion: FaceDiffusion | None = None
     official: OfficialChain | None = None
@@ -81,6 +85,18 @@ class Look:
     """(g, g) class activation of the strongest emotion over the crop's patches, largest 1."""
 
 
+@dataclass(frozen=True, eq=False)
+class PlainGuess:
+    """What autoencoder and refiner make of a crop, not clipped."""
+
+    coarse: Tensor
+    """(1, 3, S, S)"""
+    refined: Tensor
+    """(1, 3, S, S) the same as coarse without a refiner"""
+    latents: Tensor
+    """(1, g * g, decoder width)"""
+
+
 class OcclusionReader:
     """The chain: detect, reconstruct, recognise, paste back. Holds networks and nothing of any visitor."""
 
@@ -93,6 +109,7 @@ class OcclusionReader:
         self._features = place(
             PatchFeatures(networks.autoencoder, networks.landmarks), device=device, dtype=torch.float32
         )
+        self._finder = FaceFinder(networks.landmarks, whole_picture, device=device, dtype=torch.float32)
 
     @property
     def methods(self) -> dict[str, str]:
@@ -186,6 +203,12 @@ class OcclusionReader:
             spent,
         )
 
+    def guesses(self, pixels: Image, mask: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+        """The plain and the shaped guess (1, 3, S, S) of a crop behind a mask (S, S), not clipped; for training."""
+        spent: dict[str, float] = {}
+        plain = self._plain_guess(pixels, mask, spent).refined
+        return plain, self._shaped_guess(pixels, mask, plain, spent)
+
     def paste_back(self, image: Image, crop: FaceCrop | Crop, blended: Image, mask: NDArray[np.bool_]) -> Image:
         """Lay the filled pixels over the photo at its own size: only hidden ones change, softly at the rim."""
         check_image(image)
@@ -216,15 +239,39 @@ class OcclusionReader:
         distances = smoothed(detector(self._features(self._tensor([pixels]))))
         return distances[0].reshape(self.grid, self.grid).cpu().numpy()
 
-    @torch.inference_mode()
     def _mien(self, pixels: Image, mask: NDArray[np.bool_], spent: dict[str, float]) -> tuple[Image, Image]:
-        """Both guesses are means of the crop's own and its mirror image's: their errors differ."""
-        refiner = _needed(self.networks.refiner, "refiner")
+        _needed(self.networks.refiner, "refiner")
+        plain = self._plain_guess(pixels, mask, spent)
+        return _image(plain.coarse), _image(self._best_guess(pixels, mask, plain, spent))
+
+    @torch.inference_mode()
+    def _plain_guess(self, pixels: Image, mask: NDArray[np.bool_], spent: dict[str, float]) -> PlainGuess:
+        """Means of the crop's own guess and its mirror image's: their errors differ."""
         image, covered = with_mirror(self._tensor([pixels])), with_mirror(self._mask(mask))
         guess = _timed(spent, "coarse", lambda: self._guess(image, covered))
-        coarse = torch.where(covered > 0, guess.predicted, image)
-        refined = _timed(spent, "refined", lambda: refiner(image, covered, coarse, guess.latents))
-        return _image(turned_mean(coarse)), _image(turned_mean(torch.where(covered > 0, refined, image)))
+        refined = coarse = torch.where(covered > 0, guess.predicted, image)
+        refiner = self.networks.refiner
+        if refiner is not None:
+            refined = _timed(spent, "refined", lambda: refiner(image, covered, coarse, guess.latents))
+            refined = torch.where(covered > 0, refined, image)
+        return PlainGuess(turned_mean(coarse), turned_mean(refined), guess.latents[:1])
+
+    def _best_guess(self, pixels: Image, mask: NDArray[np.bool_], plain: PlainGuess, spent: dict[str, float]) -> Tensor:
+        """Go from the plain guess towards the shaped one, where there is one: (1, 3, S, S)."""
+        network = self.networks.shaped
+        if network is None:
+            return plain.refined
+        return torch.lerp(plain.refined, self._shaped_guess(pixels, mask, plain.refined, spent), network.share)
+
+    @torch.inference_mode()
+    def _shaped_guess(self, pixels: Image, mask: NDArray[np.bool_], plain: Tensor, spent: dict[str, float]) -> Tensor:
+        """Guess (1, 3, S, S) in the mean face's shape, from points that are read off the plain guess (1, 3, S, S)."""
+        network = _needed(self.networks.shaped, "shaped_prior")
+        image, covered = self._tensor([pixels]), self._mask(mask)
+        face = _timed(spent, "points", lambda: self._finder.read_whole(_image(plain)))
+        points = torch.from_numpy((face.landmarks[None, :, :2] + 0.5) * 2 / self.size - 1).to(self.device)
+        found = _timed(spent, "shaped", lambda: network(image, covered, points))
+        return torch.where(covered > 0, found, image)
 
     @torch.inference_mode()
     def _diffusion(
@@ -234,15 +281,15 @@ class OcclusionReader:
         network = _needed(self.networks.diffusion, "diffusion")
         _check_effort(samples, steps)
         image, covered = self._tensor([pixels]), self._mask(mask)
-        guess = _timed(spent, "coarse", lambda: self._guess(image, covered))
-        coarse = torch.where(covered > 0, guess.predicted, image).clamp(0, 1)
+        plain = self._plain_guess(pixels, mask, spent)
+        best = self._best_guess(pixels, mask, plain, spent).clamp(0, 1)
         edge = int(network.config["size"])
-        small = [functional.interpolate(one, size=(edge, edge), mode="area") for one in (coarse, covered)]
+        small = [functional.interpolate(one, size=(edge, edge), mode="area") for one in (best, covered)]
         small[1] = (small[1] > 0).float()
         modes = modes_of(self.networks.autoencoder.prior, small[1][0])
         options = {"steps": steps, "samples": samples, "seed": seed, "on_step": on_step}
         found = _timed(spent, "diffusion", lambda: fill(network, small[0], small[1], modes, **options))
-        return _timed(spent, "refined", lambda: self._sharpened(found, image, covered, guess))
+        return _timed(spent, "sharpened", lambda: self._sharpened(found, image, covered, plain.latents))
 
     def _hub(
         self, pixels: Image, mask: NDArray[np.bool_], spent: dict[str, float],
@@ -259,14 +306,14 @@ class OcclusionReader:
             lambda: model.fill(pixels, mask, steps=steps, samples=samples, seed=seed, on_step=on_step),
         )
 
-    def _sharpened(self, found: Tensor, image: Tensor, covered: Tensor, guess: Guess) -> list[Image]:
+    def _sharpened(self, found: Tensor, image: Tensor, covered: Tensor, latents: Tensor) -> list[Image]:
         """Bring small guesses (N, 3, s, s) to full size, through the refiner where there is one."""
         large = functional.interpolate(found, size=image.shape[-2:], mode="bicubic").clamp(0, 1)
         large = torch.where(covered > 0, large, image)
         if self.networks.refiner is not None:
             count = len(large)
             wide = image.expand(count, -1, -1, -1), covered.expand(count, -1, -1, -1)
-            large = self.networks.refiner(*wide, large, guess.latents.expand(count, -1, -1))
+            large = self.networks.refiner(*wide, large, latents.expand(count, -1, -1))
         large = torch.where(covered > 0, large, image)
         return [_image(one[None]) for one in large]
 

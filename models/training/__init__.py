@@ -28,6 +28,7 @@ RECIPES: dict[str, str] = {
     "mae": "models.training.mae",
     "svdd": "models.training.svdd",
     "refiner": "models.training.refiner",
+    "shaped_prior": "models.training.shaped_prior",
     "ofer": "models.training.ofer",
     "diffusion": "models.training.diffusion",
 }

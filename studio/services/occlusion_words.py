@@ -16,8 +16,9 @@ GUESS = "The hidden part is a guess from the visible one, not a finding: the rea
 WHAT_IT_IS = """
 A face is cut so that its bones lie where they lie for every face, {size} pixels wide and high. An autoencoder looks at
 all patches; a detector measures how far each is from what an uncovered face shows there. What lies beyond the radius
-counts as hidden. The autoencoder then sees the rest alone and says what it implies; a refiner sharpens that; only
-hidden pixels are replaced. At last the expression is read again, with latents of the visible patches beside the
+counts as hidden. The autoencoder then sees the rest alone and says what it implies; a refiner sharpens that; the face's
+points are read off this first guess, and a second one follows them; the mean of both is shown. Only hidden pixels are
+replaced. At last the expression is read again, with latents of the visible patches beside the
 picture.
 
 - **The hidden part is a guess.** It is drawn to look like a face, not to be right. Nobody is told by it: do not use it
@@ -34,7 +35,7 @@ MEASURED = (
         100,
         "detector right in {:.0f} % of patches (balanced, covers never trained on)",
     ),
-    ("refiner", "hole_psnr", 1, "hidden part {:.1f} dB"),
+    ("shaped_prior", "hole_psnr", 1, "hidden part {:.1f} dB"),
 )
 """Card, figure, what to multiply it by, and what to say of it."""
 NO_FACE = (
@@ -54,7 +55,9 @@ UNSEEN = (
 def ran(method: str, subject: Subject) -> str:
     """Name the weights that ran."""
     cards = all_cards()
-    names = {OWN: ("svdd", "mae", "refiner"), DIFFUSION: ("svdd", "mae", "diffusion")}.get(method, ("svdd", "mae"))
+    names = {OWN: ("svdd", "mae", "refiner", "shaped_prior"), DIFFUSION: ("svdd", "mae", "diffusion")}.get(
+        method, ("svdd", "mae")
+    )
     own = ", ".join(cards[name].backend for name in (*names, "ofer") if name in cards)
     if method in (OWN, DIFFUSION):
         return f"Own weights {own}, read by {subject.before.backend}"
@@ -71,7 +74,7 @@ def measured_words(method: str = OWN) -> str:
     """Say how good detector and, of Mien's networks, guess measured on people never trained on, as their cards say."""
     cards, said = all_cards(), []
     for name, figure, times, words in MEASURED:
-        if name == "refiner" and method != OWN:
+        if name == "shaped_prior" and method != OWN:
             continue
         found = cards[name].figures.get(figure) if name in cards else None
         if found is not None:

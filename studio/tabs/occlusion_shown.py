@@ -33,9 +33,10 @@ def stages(subject: Subject, filled: Filled | None, radius: float) -> str:
     tip = "how far each patch lies from what an uncovered face shows there; outlined: beyond the radius"
     row.append(Stage("", "Distances", tip, heat))
     if filled is not None:
+        after = "after the refiner, the face's points followed; the same as coarse where neither runs"
         row += [
             Stage("coarse", "Coarse", "what the visible part implies, before the refiner", filled.guess.coarse),
-            Stage("refined", "Refined", "after the refiner; the same as coarse where none runs", filled.guess.refined),
+            Stage("refined", "Refined", after, filled.guess.refined),
             Stage("blended", "Pasted", "only hidden pixels replaced, blended at the border", filled.blended),
         ]
     return stage_view(row)

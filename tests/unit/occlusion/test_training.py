@@ -24,7 +24,7 @@ from models.training.loop import Batch
 from models.training.occlusion_crops import Faces, MaskedCrops, draw_masks, draw_shape, patches_hidden
 from tests.unit.occlusion.conftest import average_face, small_autoencoder
 
-SHIPPED = ("mae", "svdd", "refiner", "ofer")
+SHIPPED = ("mae", "svdd", "refiner", "shaped_prior", "ofer")
 
 
 @pytest.fixture(scope="module")
