@@ -16,6 +16,7 @@ from models.errors import BadInput
 
 if TYPE_CHECKING:
     import torch
+    from threadpoolctl import ThreadpoolController
 
 Network = TypeVar("Network", bound="torch.nn.Module")
 NVIDIA_DRIVER = Path("/dev/nvidiactl")
@@ -64,6 +65,23 @@ def inference(device: torch.device) -> Iterator[None]:
 
     with torch.inference_mode(), torch.autocast(device.type, dtype=torch.float16, enabled=device.type != "cpu"):
         yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread of the CPU: for a few milliseconds' work while a browser on the same cores draws.
+
+    On idle cores it takes half as long again; beside something else threads that wait for each other take far longer.
+    """
+    with _thread_pools().limit(limits=1, user_api="openmp"):
+        yield
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    from threadpoolctl import ThreadpoolController  # noqa: PLC0415 - it looks for libraries, of which torch brings some
+
+    return ThreadpoolController()
 
 
 def words_for(wanted: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import cards, registry
+from models.device import one_thread
 from models.dfc_vae.attributes import STEPS, Attribute, read_directions
 from models.errors import BadInput, MissingWeights, NoFaceFound
 from models.images import encode_image
@@ -163,7 +164,8 @@ def edit(face: Held, amounts: dict[str, float], *, fitted: NDArray[np.float32] |
     numbers = here.directions.moved(face.numbers, reach)
     if fitted is not None:
         numbers = numbers + reach.get(FROM_THE_MAP, 0.0) * fitted
-    picture = here.decode(numbers[None])[0]
+    with one_thread():
+        picture = here.decode(numbers[None])[0]
     detailed = here.with_detail(face.source.code, picture) if face.source else picture
     return Edit(numbers, picture, detailed, (time.perf_counter() - begun) * 1000)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 
-from models.device import choose_device, device_words, inference, precision, words_for
+from models.device import choose_device, device_words, inference, one_thread, precision, words_for
 from models.errors import BadInput
 
 
@@ -38,3 +40,14 @@ def test_the_device_is_named_as_it_will_be_chosen() -> None:
     assert words_for("cpu") == "CPU"
     with pytest.raises(BadInput):
         words_for("cuda:99")
+
+
+def test_one_thread_holds_for_a_while_and_only_here() -> None:
+    before = torch.get_num_threads()
+    seen: list[int] = []
+    with one_thread():
+        assert torch.get_num_threads() == 1
+        beside = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        beside.start()
+        beside.join()
+    assert torch.get_num_threads() == before == seen[0]
