@@ -55,9 +55,10 @@ UNSEEN = (
 def ran(method: str, subject: Subject) -> str:
     """Name the weights that ran."""
     cards = all_cards()
-    names = {OWN: ("svdd", "mae", "refiner", "shaped_prior"), DIFFUSION: ("svdd", "mae", "diffusion")}.get(
-        method, ("svdd", "mae")
-    )
+    names = {
+        OWN: ("svdd", "mae", "refiner", "shaped_prior"),
+        DIFFUSION: ("svdd", "mae", "refiner", "shaped_prior", "diffusion"),
+    }.get(method, ("svdd", "mae"))
     own = ", ".join(cards[name].backend for name in (*names, "ofer") if name in cards)
     if method in (OWN, DIFFUSION):
         return f"Own weights {own}, read by {subject.before.backend}"
