@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from models import registry
 from models.clips import ClipFrame, frames
 from models.errors import BadInput, MienError
+from models.faces.align import pixels
 from models.faces.finder import FaceFinder
 from models.faces.pose import head_pose
 from models.films import write_film
 from models.fsrt_open.animator import Animator, Source
-from models.fsrt_open.crop import SIZE, cut_box, drive_in_box, in_crop, pixels, static_box
+from models.fsrt_open.crop import SIZE, cut_box, drive_in_box, in_crop, static_box
 from models.fsrt_open.geometry import warp
 from models.fsrt_open.network import FsrtOpen
 from models.fsrt_open.reading import Follower

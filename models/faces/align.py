@@ -88,3 +88,17 @@ def paste(crop_: Crop, image: Image, *, mask: NDArray[np.float32] | None = None)
 def eye_distance(landmarks: Points) -> float:
     """Distance of the iris centres in pixels."""
     return float(np.linalg.norm(landmarks[IRIS_RIGHT, :2] - landmarks[IRIS_LEFT, :2]))
+
+
+def units(points: Points, size: int) -> Points:
+    """Pixels (..., 3) of a square crop as crop units: whole numbers are pixel centres, -1 and 1 the edges."""
+    moved = points.astype(np.float32) * np.float32(2 / size)
+    moved[..., :2] += np.float32(1 / size - 1)
+    return moved
+
+
+def pixels(points: Points, size: int) -> Points:
+    """Crop units (..., 3) as pixels of a square crop."""
+    moved = points.astype(np.float32) * np.float32(size / 2)
+    moved[..., :2] += np.float32((size - 1) / 2)
+    return moved

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from models.clips import ClipFrame
 from models.errors import BadInput
+from models.faces.align import units
 from models.faces.finder import FaceFinder
-from models.fsrt_open.crop import units
 from models.fsrt_open.geometry import frame_of, geometry, state_of
 from models.fsrt_open.network import Asked, FsrtOpen, Memory
 from models.fsrt_open.reading import ClipReading, read_clip

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.errors import NoFaceFound
 from models.faces.align import cut, square
 from models.motions import Drive, read_drive
-from models.types import Box, Crop, Face, Image, Points, check_image
+from models.types import Box, Crop, Face, Image, check_image
 
 SIZE = 256
 ROOM = 1.6
@@ -51,20 +51,6 @@ def in_crop(face: Face, crop: Crop) -> Face:
     points = crop.to_crop(face.landmarks)
     low, high = points[:, :2].min(0), points[:, :2].max(0)
     return replace(face, landmarks=points, box=Box(float(low[0]), float(low[1]), float(high[0]), float(high[1])))
-
-
-def units(points: Points, size: int) -> Points:
-    """Pixels (..., 3) of a square crop as crop units: whole numbers are pixel centres, -1 and 1 the edges."""
-    moved = points.astype(np.float32) * np.float32(2 / size)
-    moved[..., :2] += np.float32(1 / size - 1)
-    return moved
-
-
-def pixels(points: Points, size: int) -> Points:
-    """Crop units (..., 3) as pixels of a square crop."""
-    moved = points.astype(np.float32) * np.float32(size / 2)
-    moved[..., :2] += np.float32((size - 1) / 2)
-    return moved
 
 
 def drive_in_box(face: Face, box: Box) -> Drive:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from models.deepfever import CROP_SCALE, ExpressionNet
 from models.device import place
 from models.errors import BadInput, MissingWeights
-from models.faces.align import cut, upright_matrix
+from models.faces.align import cut, units, upright_matrix
 from models.faces.detect import whole_picture
 from models.faces.finder import FaceFinder
 from models.faces.network import FaceNet
@@ -269,7 +269,7 @@ class OcclusionReader:
         network = _needed(self.networks.shaped, "shaped_prior")
         image, covered = self._tensor([pixels]), self._mask(mask)
         face = _timed(spent, "points", lambda: self._finder.read_whole(_image(plain)))
-        points = torch.from_numpy((face.landmarks[None, :, :2] + 0.5) * 2 / self.size - 1).to(self.device)
+        points = torch.from_numpy(units(face.landmarks[None, :, :2], self.size)).to(self.device)
         found = _timed(spent, "shaped", lambda: network(image, covered, points))
         return torch.where(covered > 0, found, image)
 

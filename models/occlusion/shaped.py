@@ -60,7 +60,7 @@ class ShapedPrior(ModelMixin, ConfigMixin):
         spline = torch.from_numpy(spline_of(self.shape.cpu().numpy().astype(np.float64).tobytes())).to(points)
         field = (spline @ moved).transpose(1, 2).unflatten(2, (FIELD, FIELD))
         field = functional.interpolate(field, size=(edge, edge), mode="bilinear")
-        return field.permute(0, 2, 3, 1) + pixels(edge).to(points)
+        return field.permute(0, 2, 3, 1) + middles(edge).to(points)
 
     def shaped(self, images: Tensor, points: Tensor) -> Tensor:
         """Carry pictures (B, 3, S, S) to the mean shape."""
@@ -72,7 +72,7 @@ def spline_of(shape: bytes) -> NDArray[np.float32]:
     """(FIELD * FIELD, 478 + rim): how far pixels go for each point's move, by a thin-plate spline around a shape."""
     points = np.concatenate([np.frombuffer(shape).reshape(-1, 2), rim()])
     spline = RBFInterpolator(points, np.eye(len(points)), smoothing=SMOOTHING, degree=1)
-    return np.asarray(spline(pixels(FIELD).reshape(-1, 2).double().numpy()), np.float32)
+    return np.asarray(spline(middles(FIELD).reshape(-1, 2).double().numpy()), np.float32)
 
 
 def rim() -> NDArray[np.float64]:
@@ -82,7 +82,7 @@ def rim() -> NDArray[np.float64]:
     return np.array(across + [(x, y) for x in (-1.0, 1.0) for y in line[1:-1]])
 
 
-def pixels(edge: int) -> Tensor:
+def middles(edge: int) -> Tensor:
     """(edge, edge, 2) the middles of pixels in crop units, x and y."""
     line = (torch.arange(edge) + 0.5) * 2 / edge - 1
     return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
@@ -95,7 +95,7 @@ def carry(images: Tensor, places: Tensor, *, beyond: str = "border") -> Tensor:
 
 def inverse(places: Tensor) -> Tensor:
     """The way back: where `places` (B, S, S, 2) go to each pixel, found by going against the move again and again."""
-    still = pixels(places.shape[1]).to(places)
+    still = middles(places.shape[1]).to(places)
     moves = (places - still).permute(0, 3, 1, 2)
     back = still.expand_as(places)
     for _ in range(INVERSIONS):

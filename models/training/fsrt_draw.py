@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from models.faces.align import units
 from models.faces.names import MIRRORED_BLENDSHAPES, MIRRORED_LANDMARKS
-from models.fsrt_open.crop import SIZE, units
+from models.fsrt_open.crop import SIZE
 from models.fsrt_open.geometry import OVAL, drawn, warp
 from models.motions import Drive, action_directions, kept_apart, read_drive
 from models.training.fsrt_pairs import Pair, Pictures, room_of

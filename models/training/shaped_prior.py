@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from models import registry
+from models.faces.align import units
 from models.latent_ofer.occluders import TRAINING_KINDS, occlude
 from models.occlusion.prior import lay_prior
 from models.occlusion.reader import OcclusionReader
@@ -38,22 +38,18 @@ LIMITS = (
 )
 
 
-def units(points: np.ndarray, size: int) -> Tensor:
-    """Landmarks (..., 2) in pixels of a crop to crop units: -1 and 1 are the edges."""
-    return torch.from_numpy((np.asarray(points, np.float32) + 0.5) * 2 / size - 1)
-
-
 def lay(network: ShapedPrior, faces: Faces, *, count: int = CROPS, shapes: int = SHAPES, seed: int = 1) -> None:
     """Fill an empty network from training crops: closed form, a minute."""
     cv2.setNumThreads(1)
     rng = np.random.default_rng([seed, 21])
     mean = np.mean([faces.draw(rng).landmarks for _ in range(shapes)], 0)
-    network.shape.copy_(units((mean + mirrored_points(mean, faces.size)) / 2, faces.size).half())
+    mean = (mean + mirrored_points(mean, faces.size)) / 2
+    network.shape.copy_(torch.from_numpy(units(mean, faces.size)).half())
     carried = []
     for start in range(0, count, 64):
         drawn = [faces.draw(rng) for _ in range(min(64, count - start))]
         crops = as_tensor([one.pixels for one in drawn]).float() / 255
-        points = torch.stack([units(one.landmarks, faces.size) for one in drawn])
+        points = torch.from_numpy(np.stack([units(one.landmarks, faces.size) for one in drawn]))
         carried.append((network.shaped(crops, points) * 255 + 0.5).to(torch.uint8))
     lay_prior(network.prior, torch.cat(carried), looseness=LOOSENESS)
 

@@ -11,11 +11,12 @@ import torch
 
 from models.clips import ClipFrame
 from models.errors import BadInput, Cancelled, NoFaceFound
+from models.faces.align import pixels, units
 from models.faces.finder import FaceFinder
 from models.faces.names import BLENDSHAPE_NAMES
 from models.faces.pose import head_pose
 from models.fsrt_open.animator import Animator, Retarget, Source
-from models.fsrt_open.crop import cut_box, drive_in_box, in_crop, paste_back, pixels, static_box, units
+from models.fsrt_open.crop import cut_box, drive_in_box, in_crop, paste_back, static_box
 from models.fsrt_open.geometry import geometry
 from models.fsrt_open.network import FsrtOpen
 from models.fsrt_open.shelf import posed, shelf

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models.dfc_vae.losses import TrunkTaps
-from models.fsrt_open.crop import pixels
+from models.faces.align import pixels
 from models.fsrt_open.network import FsrtOpen
 from models.fsrt_open.shelf import posed, shelf
 from models.training.fsrt import WINDOW, PairStream, losses, measure, middle_of, spread_losses

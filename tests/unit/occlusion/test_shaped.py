@@ -14,8 +14,8 @@ from models import registry
 from models.errors import MissingWeights
 from models.occlusion.prior import LinearPrior, lay_prior
 from models.occlusion.reader import OcclusionReader
-from models.occlusion.shaped import ShapedPrior, carry, inverse, pixels, rim
-from models.training.shaped_prior import fitted_share, lay, units
+from models.occlusion.shaped import ShapedPrior, carry, inverse, middles, rim
+from models.training.shaped_prior import fitted_share, lay
 from models.types import Face, Image
 from tests.unit.occlusion.conftest import average_face
 
@@ -64,7 +64,7 @@ def test_points_are_fetched_from_where_they_are_and_the_rim_stays(network: Shape
     fetched = torch.nn.functional.grid_sample(places.permute(0, 3, 1, 2), at, align_corners=False)[0, :, 0].T
     off = (fetched - torch.from_numpy(points)).norm(dim=1) * EDGE / 2
     assert off.mean() < 0.5  # pixels; the spline is smoothed where neighbours disagree
-    still = (places[0] - pixels(EDGE))[[0, 0, -1, -1], [0, -1, 0, -1]]
+    still = (places[0] - middles(EDGE))[[0, 0, -1, -1], [0, -1, 0, -1]]
     assert still.abs().max() < 0.02
     assert rim().shape == (28, 2) and (np.abs(rim()).max(1) == 1).all()
 
@@ -121,11 +121,6 @@ def test_the_recipe_lays_shape_and_directions(made: Moved) -> None:
     assert float(network.prior.variance) > 0
     lengths = network.prior.basis.norm(dim=1)
     assert (lengths[:-1] >= lengths[1:] - 1e-4).all() and lengths[0] > 0
-
-
-def test_crop_units_go_from_edge_to_edge() -> None:
-    corners = np.array([[-0.5, -0.5], [119.5, 119.5], [59.5, 59.5]])
-    torch.testing.assert_close(units(corners, 120), torch.tensor([[-1.0, -1], [1, 1], [0, 0]]))
 
 
 def test_the_chain_goes_its_share_of_the_way(
