@@ -204,10 +204,13 @@ class OcclusionReader:
         )
 
     def guesses(self, pixels: Image, mask: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
-        """The plain and the shaped guess (1, 3, S, S) of a crop behind a mask (S, S), not clipped; for training."""
+        """The plain and the shaped guess (1, 3, S, S) of a crop behind a mask (S, S), not clipped; for training.
+
+        They lie on the CPU. Raises MissingWeights without the shaped prior.
+        """
         spent: dict[str, float] = {}
         plain = self._plain_guess(pixels, mask, spent).refined
-        return plain, self._shaped_guess(pixels, mask, plain, spent)
+        return plain.cpu(), self._shaped_guess(pixels, mask, plain, spent).cpu()
 
     def paste_back(self, image: Image, crop: FaceCrop | Crop, blended: Image, mask: NDArray[np.bool_]) -> Image:
         """Lay the filled pixels over the photo at its own size: only hidden ones change, softly at the rim."""

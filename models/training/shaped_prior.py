@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from models import registry
 from models.faces.align import units
@@ -30,6 +31,8 @@ SHAPES = 1500
 """Crops that the mean shape is taken from, each also mirrored."""
 LOOSENESS = 40.0
 """What the directions leave over is alike in neighbouring pixels: see `lay_prior`."""
+MOST_HIDDEN = 0.7
+"""Share of a crop above which a cover is not counted."""
 COVERED = 240
 """Training faces behind occluders of training kinds, on which the share is fitted."""
 LIMITS = (
@@ -54,23 +57,23 @@ def lay(network: ShapedPrior, faces: Faces, *, count: int = CROPS, shapes: int =
     lay_prior(network.prior, torch.cat(carried), looseness=LOOSENESS)
 
 
-def covered_faces(faces: Faces, *, count: int, seed: int) -> Iterator[tuple[Aligned, np.ndarray, np.ndarray]]:
-    """Training faces with the covered crop (S, S, 3) and its mask (S, S)."""
-    rng = np.random.default_rng([seed, 22])
-    for _ in range(count):
-        one = faces.draw(rng)
+Trial = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def trials(reader: OcclusionReader, faces: Iterable[Aligned], rng: np.random.Generator) -> Iterator[Trial]:
+    """Cover each face: its plain and shaped guess, the truth (1, 3, S, S) and the hole (1, 1, S, S) bool."""
+    for one in faces:
         covered = occlude(one.pixels, one.landmarks, chance=rng, kinds=TRAINING_KINDS)
-        if covered.mask.any() and covered.mask.mean() < 0.7:
-            yield one, covered.image, covered.mask
+        if 0 < covered.mask.mean() < MOST_HIDDEN:
+            truth = as_tensor([one.pixels]).float() / 255
+            yield *reader.guesses(covered.image, covered.mask), truth, torch.from_numpy(covered.mask)[None, None]
 
 
 def fitted_share(reader: OcclusionReader, faces: Faces, *, count: int = COVERED, seed: int = 1) -> float:
     """How far to go from the plain guess to the shaped one so that squared errors behind the holes are least."""
     above = below = 0.0
-    for one, image, mask in covered_faces(faces, count=count, seed=seed):
-        plain, shaped = reader.guesses(image, mask)
-        truth = as_tensor([one.pixels]).float() / 255
-        hole = torch.from_numpy(mask)[None, None]
+    rng = np.random.default_rng([seed, 22])
+    for plain, shaped, truth, hole in trials(reader, (faces.draw(rng) for _ in range(count)), rng):
         above += float(((truth - plain) * (shaped - plain) * hole).sum())
         below += float(((shaped - plain).square() * hole).sum())
     return float(np.clip(above / max(below, 1e-9), 0, 1))
@@ -78,17 +81,11 @@ def fitted_share(reader: OcclusionReader, faces: Faces, *, count: int = COVERED,
 
 def measure(reader: OcclusionReader, held: FaceSet, *, seed: int = 0) -> dict[str, float]:
     """Mean PSNR in dB behind drawn occluders of training kinds on held-out colour faces: plain, shaped, and both."""
-    network = reader.networks.shaped
+    share = float(reader.networks.shaped.share)
     rows: dict[str, list[float]] = {"plain_psnr": [], "shaped_psnr": [], "hole_psnr": []}
     rng, clear = np.random.default_rng([seed, 23]), held.rows(held.source != "congress160")
-    for row in range(len(clear)):
-        one = exact_crop(clear, row)
-        covered = occlude(one.pixels, one.landmarks, chance=rng, kinds=TRAINING_KINDS)
-        if not covered.mask.any() or covered.mask.mean() > 0.7:
-            continue
-        plain, shaped = reader.guesses(covered.image, covered.mask)
-        truth, hole = as_tensor([one.pixels]).float() / 255, torch.from_numpy(covered.mask)[None, None]
-        for name, guess in zip(rows, (plain, shaped, torch.lerp(plain, shaped, network.share)), strict=True):
+    for plain, shaped, truth, hole in trials(reader, (exact_crop(clear, row) for row in range(len(clear))), rng):
+        for name, guess in zip(rows, (plain, shaped, torch.lerp(plain, shaped, share)), strict=True):
             square = ((guess.clamp(0, 1) - truth).square() * hole).sum() / (3 * hole.sum())
             rows[name].append(float(-10 * square.clamp(min=1e-8).log10()))
     return {name: float(np.mean(values)) for name, values in rows.items()}
@@ -104,9 +101,8 @@ def run(
     lay(network, faces, count=count)
     network = network.half().float()
     shipped: OcclusionReader = registry.load("occlusion")
-    reader = OcclusionReader(
-        replace(shipped.networks, shaped=network), backend=shipped.backend, device=torch.device("cpu")
-    )
+    networks = replace(shipped.networks, shaped=network.to(shipped.device))
+    reader = OcclusionReader(networks, backend=shipped.backend, device=shipped.device)
     network.share.fill_(fitted_share(reader, faces)).copy_(network.share.half())
     log.info("the guess goes %.2f of the way from the plain one to the shaped one", float(network.share))
     figures = measure(reader, held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,8 +17,9 @@ from models.occlusion.diffusion import FaceDiffusion
 from models.occlusion.evaluation import cases, evaluate_occlusion, scores
 from models.occlusion.reader import OcclusionReader
 from models.occlusion.refiner import Refiner
+from models.occlusion.shaped import ShapedPrior
 from models.occlusion.sheet import contact_sheet
-from models.training import diffusion, mae, ofer, refiner, svdd
+from models.training import diffusion, mae, ofer, refiner, shaped_prior, svdd
 from models.training.data import held_out, read_faces, split
 from models.training.dfc_vae import face_ruler
 from models.training.loop import Batch
@@ -138,6 +140,20 @@ def test_the_recogniser_learns_from_readings_of_the_chain(data: Path, reader: Oc
     figures = ofer.measure(ofer.Reading(network, reader.networks.expression), unseen)
     assert set(figures) == {f"{a}_{b}" for a in ("occluded", "completed", "joined") for b in ("distance", "agreement")}
     assert len(set(network.relevant.tolist())) == len(network.relevant)
+
+
+def test_the_shaped_prior_is_laid_and_measured(data: Path, reader: OcclusionReader) -> None:
+    training, held = split(read_faces(data))
+    network = ShapedPrior(components=4)
+    torch.manual_seed(0)
+    shaped_prior.lay(network, Faces(training), count=24, shapes=10)
+    network.share.fill_(0.5)
+    chain = OcclusionReader(replace(reader.networks, shaped=network), backend="small", device=torch.device("cpu"))
+    share = shaped_prior.fitted_share(chain, Faces(training), count=6)
+    assert 0 <= share <= 1 and share == shaped_prior.fitted_share(chain, Faces(training), count=6)
+    figures = shaped_prior.measure(chain, held)
+    assert set(figures) == {"plain_psnr", "shaped_psnr", "hole_psnr"} and np.isfinite(list(figures.values())).all()
+    assert figures["hole_psnr"] > min(figures["plain_psnr"], figures["shaped_psnr"])  # errors of both partly cancel
 
 
 def test_only_unseen_kinds_are_measured(data: Path, reader: OcclusionReader) -> None:
