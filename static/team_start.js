@@ -5,6 +5,8 @@ const SECTIONS = {
 };
 
 function show() {
+  const asking = root.querySelector("dialog[open]");
+  if (asking) return asking.addEventListener("close", show, { once: true });  // drawing anew would take the question away
   root.dataset.state = "open";
   const bar = html`<header><div class="who"></div><nav role="tablist" aria-label="Parts of the team's desk"></nav></header>`;
   if (board.projects.length) {

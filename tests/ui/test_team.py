@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.ui.tab_page import tab_page
 playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio and Starlette warn about each other's future
+SERVED = re.compile("component_server")
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +133,34 @@ def test_excluding_asks_first_and_is_marked(desk: Any, studio: tuple[str, Store]
     desk.select_option(".team tr:has(th:has-text('Bob')) select", "readmit")
     desk.wait_for_selector(".team .notice:has-text('Let in again')")
     assert studio[1].annotator(bob.id).state == "active"
+
+
+def test_figures_that_arrive_late_leave_an_open_question_alone(desk: Any, studio: tuple[str, Store]) -> None:
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        if "team_reliability" in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    desk.route(SERVED, hold)
+    desk.reload()
+    go(desk, "People")
+    desk.wait_for_selector(".team tr:has(th:has-text('Bob'))")
+    desk.select_option(".team tr:has(th:has-text('Bob')) select", "exclude")
+    desk.wait_for_selector(".team dialog[open]")
+    assert held, "the reliability was not asked for"
+    with desk.expect_response(SERVED):
+        for route in held:
+            route.continue_()
+    desk.wait_for_timeout(500)
+    assert desk.locator(".team dialog[open]").count() == 1
+    desk.unroute(SERVED)
+    desk.click(".team dialog button:has-text('Cancel')")
+    desk.wait_for_selector(".team dialog", state="detached")
+    bob = studio[1].find_annotator(name="Bob")
+    assert bob is not None and bob.state == "active"
 
 
 def test_a_disputed_question_is_decided(desk: Any, studio: tuple[str, Store]) -> None:
